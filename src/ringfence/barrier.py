@@ -1,0 +1,158 @@
+"""The kernel side of the guard with its faults contained: a firewall that fails is told and tried again, never fatal.
+
+In monitor mode there is no fence: everything is decided and recorded, nothing is blocked, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ringfence.enforce import Difference, Fence, TableMonitor
+from ringfence.errors import EnforceError
+from ringfence.model import AllowEntry, Ban, Lockdown
+
+SOME = 3
+"""How many refused bans are named in a message."""
+
+
+class Barrier:
+    """Carries out what should be in force. `missing` tells by ban id why a running ban is not."""
+
+    def __init__(self, fence: Fence | None, monitor: TableMonitor | None, mode: str) -> None:
+        self.fence = fence
+        self.monitor = monitor
+        self.mode = mode
+        self.trouble = ""
+        self.missing: dict[int, str] = {}
+        self.lockdown_in_force = False
+        self.changed = False
+        """Something could not be carried out: reconcile is due before its time."""
+        self._packets: dict[tuple[str, str], int] = {}
+
+    @property
+    def blocks(self) -> bool:
+        """False in monitor mode."""
+        return self.fence is not None
+
+    def close(self, bans: Sequence[Ban], now: float) -> set[int]:
+        """Keep out; returns the ids that the kernel confirmed. The rest is `missing`."""
+        if self.fence is None or not bans:
+            return set()
+        try:
+            confirmed = set(self.fence.enforce(bans, now))
+        except EnforceError as error:
+            self._failed(error)
+            self.missing.update((ban.id, str(error)) for ban in bans)
+            return set()
+        for ban in bans:
+            if ban.id in confirmed:
+                self.missing.pop(ban.id, None)
+            elif ban.until > now:
+                self.missing[ban.id] = self.fence.rejected.get(ban.id, "the kernel refused it")
+        return confirmed
+
+    def open(self, bans: Sequence[Ban]) -> str:
+        """Let in again; returns why that failed, or nothing."""
+        for ban in bans:
+            self.missing.pop(ban.id, None)
+        if self.fence is None or not bans:
+            return ""
+        try:
+            self.fence.lift(bans)
+        except EnforceError as error:
+            return self._failed(error)
+        return ""
+
+    def allow(self, entries: Sequence[AllowEntry], now: float) -> str:
+        """Put the whitelist in force; returns why that failed, or nothing."""
+        if self.fence is None:
+            return ""
+        try:
+            self.fence.allow(entries, now)
+        except EnforceError as error:
+            return self._failed(error)
+        return ""
+
+    def lockdown(self, lockdown: Lockdown | None, now: float) -> str:
+        """Begin or end the lockdown; returns why that failed, or nothing."""
+        if self.fence is None:
+            return ""
+        try:
+            self.fence.lockdown(lockdown, now)
+        except EnforceError as error:
+            return self._failed(error)
+        self.lockdown_in_force = lockdown is not None
+        return ""
+
+    def is_due(self) -> bool:
+        """Whether reconcile would have anything to do."""
+        if self.fence is None:
+            return False
+        try:
+            return bool(self.changed or self.trouble or self.missing or not self.fence.untouched())
+        except EnforceError as error:
+            self._failed(error)
+            return True
+
+    def reconcile(
+        self, bans: Iterable[Ban], allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float
+    ) -> Difference | None:
+        """Make the kernel agree; None when that failed (see `trouble`)."""
+        if self.fence is None:
+            return None
+        try:
+            difference = self.fence.reconcile(bans, allow, lockdown, now)
+        except EnforceError as error:
+            self._failed(error)
+            return None
+        self.trouble, self.changed = "", False
+        self.missing = dict(self.fence.rejected)
+        self.lockdown_in_force = lockdown is not None
+        return difference
+
+    def packets(self) -> dict[tuple[str, str], int]:
+        """Packets dropped so far by (target, service) of each ban that dropped any."""
+        if self.fence is None:
+            return {}
+        try:
+            return self.fence.counters()
+        except EnforceError as error:
+            self._failed(error)
+            return {}
+
+    def dropped_since(self) -> dict[str, int]:
+        """Packets dropped by service since the last call; the first call only takes the starting point."""
+        now = self.packets()
+        total: dict[str, int] = {}
+        for (target, service), packets in now.items():
+            before = self._packets.get((target, service), 0)
+            # A counter below its last value belongs to a new ban of the same target.
+            new = packets - before if packets >= before else packets
+            if new:
+                total[service] = total.get(service, 0) + new
+        self._packets = now
+        return total
+
+    def problems(self) -> list[str]:
+        """What is not in force, and why."""
+        found = [self.trouble] if self.trouble else []
+        if self.missing:
+            some = "; ".join(sorted(set(self.missing.values()))[:SOME])
+            found.append(f"{len(self.missing)} bans are not in force: {some}")
+        return found
+
+    def stop(self, *, keep: bool) -> None:
+        """Leave the table in force (`keep`) or remove it, and let go of the kernel."""
+        if self.monitor is not None:
+            self.monitor.close()
+        if self.fence is None:
+            return
+        try:
+            if not keep:
+                self.fence.remove()
+        finally:
+            self.fence.close()
+
+    def _failed(self, error: EnforceError) -> str:
+        self.trouble, self.changed = str(error), True
+        return str(error)

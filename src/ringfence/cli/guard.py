@@ -1,0 +1,247 @@
+"""Commands that ask or change the running guard."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from ringfence.answers import (
+    Allowed,
+    AllowRow,
+    Attacks,
+    Banned,
+    Bans,
+    Diag,
+    Done,
+    Explanation,
+    Lifted,
+    LockdownRow,
+    Stats,
+    Status,
+)
+from ringfence.cli import tables
+from ringfence.cli.app import Json, Note, ServiceOption, app, ask, print_json
+from ringfence.durations import parse_duration
+from ringfence.model import EVERY, FOREVER
+from ringfence.render import moment, plural, safe
+
+For = Annotated[
+    float | None,
+    typer.Option("--for", metavar="TIME", parser=parse_duration, help="How long, such as 30m, 1h, 7d or forever."),
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=100000, help="How many lines a page has.")]
+Page = Annotated[int, typer.Option("--page", min=1, help="Which page to show.")]
+
+
+def _seconds(length: float | None, default: float) -> float | None:
+    """The length as the guard takes it: JSON has no infinity, so None is forever."""
+    seconds = default if length is None else length
+    return None if seconds == FOREVER else seconds
+
+
+def _warn(why: str) -> None:
+    if why:
+        typer.echo("ringfence: " + safe(why), err=True)
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """Tell whether everything is guarded, or exactly what is wrong (then the exit code is 1)."""
+    answer = ask(Status, "status")
+    print_json(answer) if json else tables.status(answer)
+    raise typer.Exit(0 if answer.guarded else 1)
+
+
+@app.command()
+def attacks(
+    sort: Annotated[
+        Literal["attempts", "last", "first", "address"], typer.Option("--sort", help="By what, most first.")
+    ] = "attempts",
+    level: Annotated[
+        Literal["harmless", "threatening"] | None, typer.Option("--level", help="Only this level.")
+    ] = None,
+    service: ServiceOption = "",
+    match: Annotated[str, typer.Option("--match", metavar="TEXT", help="Only addresses that contain TEXT.")] = "",
+    limit: Limit = 50,
+    page: Page = 1,
+    json: Json = False,
+) -> None:
+    """List who attacks: address, level, attempts, accounts tried, first and last seen."""
+    offset = (page - 1) * limit
+    answer = ask(
+        Attacks, "attacks", sort=sort, level=level, service=service, match=match, limit=limit, offset=offset
+    )  # fmt: skip
+    print_json(answer) if json else tables.attacks(answer, offset)
+
+
+@app.command()
+def bans(
+    service: ServiceOption = "",
+    history: Annotated[bool, typer.Option("--history", help="Also bans that ended.")] = False,
+    match: Annotated[str, typer.Option("--match", metavar="TEXT", help="Only targets that contain TEXT.")] = "",
+    limit: Limit = 1000,
+    page: Page = 1,
+    json: Json = False,
+) -> None:
+    """List who is kept out, from what, until when and why."""
+    offset = (page - 1) * limit
+    answer = ask(Bans, "bans", service=service, history=history, match=match, limit=limit, offset=offset)
+    if json:
+        print_json(answer)
+        return
+    tables.bans(answer.rows)
+    if answer.total > offset + len(answer.rows):
+        tables.line(f"{plural(answer.total, 'ban')} in all; more with --page or --limit", "dim")
+
+
+@app.command()
+def ban(
+    target: Annotated[str, typer.Argument(metavar="ADDRESS|NETWORK", help="Whom to keep out.")],
+    service: ServiceOption = EVERY,
+    length: For = None,
+    note: Note = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it is ours, whitelisted or your own connection.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Keep an address or network out of one service or all, by default until it is lifted."""
+    answer = ask(
+        Banned, "ban", target=target, service=service, seconds=_seconds(length, FOREVER), note=note, force=force
+    )  # fmt: skip
+    if json:
+        print_json(answer)
+        return
+    row = answer.ban
+    what = f"{row.target} from {tables.service_name(row.service)} until {moment(row.until)}"
+    typer.echo(f"banned {what}" if answer.enforced else f"ban of {what} is recorded but not in force")
+    _warn(answer.why)
+
+
+@app.command()
+def unban(
+    target: Annotated[
+        str | None, typer.Argument(metavar="ADDRESS|NETWORK", help="Whom to let in again.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Lift all bans.")] = False,
+    service: ServiceOption = "",
+    json: Json = False,
+) -> None:
+    """Lift the bans of an address or network, or all of them."""
+    if (target is None) is not everything:
+        raise typer.BadParameter("give either an address or --all")
+    answer = ask(Lifted, "unban", target=target, service=service)
+    if json:
+        print_json(answer)
+        return
+    if everything:
+        typer.echo(f"lifted {plural(len(answer.rows), 'ban')}")
+    else:
+        for row in answer.rows:
+            typer.echo(f"lifted the ban of {row.target} from {tables.service_name(row.service)}")
+    _warn(answer.why)
+
+
+@app.command()
+def allow(
+    target: Annotated[str, typer.Argument(metavar="ADDRESS|NETWORK|HOST", help="Who may never be banned.")],
+    service: ServiceOption = EVERY,
+    length: For = None,
+    note: Note = "",
+    json: Json = False,
+) -> None:
+    """Put an address, network or host name on the whitelist; bans that it covers are lifted at once."""
+    answer = ask(Allowed, "allow", target=target, service=service, seconds=_seconds(length, FOREVER), note=note)
+    if json:
+        print_json(answer)
+        return
+    typer.echo(f"{safe(answer.entry.target)} is on the whitelist for {tables.service_name(answer.entry.service)}")
+    for row in answer.lifted:
+        typer.echo(f"lifted the ban of {row.target} from {tables.service_name(row.service)}")
+    _warn(answer.why)
+
+
+@app.command()
+def disallow(
+    target: Annotated[str, typer.Argument(metavar="ADDRESS|NETWORK|HOST", help="Who may be banned again.")],
+    service: ServiceOption = EVERY,
+    json: Json = False,
+) -> None:
+    """Take an entry off the whitelist."""
+    _done(ask(Done, "disallow", target=target, service=service), json)
+
+
+def _done(answer: Done, json: bool) -> None:
+    if json:
+        print_json(answer)
+    else:
+        typer.echo(safe(answer.message))
+
+
+@app.command()
+def whitelist(json: Json = False) -> None:
+    """List who is never banned."""
+    answer = ask(list[AllowRow], "whitelist")
+    print_json(answer) if json else tables.whitelist(answer)
+
+
+@app.command()
+def lockdown(
+    switch: Annotated[
+        Literal["on", "off"] | None, typer.Argument(metavar="[on|off]", help="Without: show the state.")
+    ] = None,
+    length: For = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", metavar="NAME", help="Which services (default: telephony).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Interrupt all telephone traffic except for the whitelist; ends by itself when --for is given."""
+    if switch == "on":
+        answer = ask(LockdownRow, "lock_down", services=service or [], seconds=_seconds(length, FOREVER))
+    elif switch == "off":
+        answer = ask(LockdownRow, "end_lockdown")
+    else:
+        answer = ask(LockdownRow, "lockdown")
+    print_json(answer) if json else tables.lockdown(answer)
+
+
+@app.command()
+def service(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The service, such as sip or ssh.")],
+    switch: Annotated[Literal["on", "off"], typer.Argument(metavar="on|off")],
+    json: Json = False,
+) -> None:
+    """Switch the judging of a service on or off as a whole."""
+    _done(ask(Done, "switch_service", name=name, on=switch == "on"), json)
+
+
+@app.command()
+def stats(
+    reset: Annotated[bool, typer.Option("--reset", help="Start counting from zero after showing them.")] = False,
+    json: Json = False,
+) -> None:
+    """Show attempts, addresses, bans, dropped packets and mails per service."""
+    answer = ask(Stats, "reset_statistics" if reset else "statistics")
+    print_json(answer) if json else tables.stats(answer)
+    if reset and not json:
+        typer.echo("These statistics have been reset.")
+
+
+@app.command()
+def diag(json: Json = False) -> None:
+    """Show memory, how full each list is, and every log's rate and lag."""
+    answer = ask(Diag, "diag")
+    print_json(answer) if json else tables.diag(answer)
+
+
+@app.command()
+def explain(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Whom to explain.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many events to show.")] = 20,
+    json: Json = False,
+) -> None:
+    """Tell why an address is banned, or why not: bans, evidence, windows, whitelist, events."""
+    answer = ask(Explanation, "explain", address=address, limit=limit)
+    print_json(answer) if json else tables.explanation(answer)

@@ -1,0 +1,344 @@
+"""Everything that can be asked of or done to a running guard: the one set of use-cases behind CLI, web and API.
+
+A method marked `command` takes the caller and checked arguments and returns a value of `answers`. Changes are written
+to the ledger first (durably, with who did it), then made true in the kernel; what the kernel did not take is said in
+the answer and tried again by reconcile. Raises RingfenceError kinds only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Literal
+
+from ringfence import reports
+from ringfence.answers import (
+    Allowed,
+    AllowRow,
+    Applied,
+    Attacks,
+    Banned,
+    BanRow,
+    Bans,
+    Checked,
+    Diag,
+    Done,
+    Explanation,
+    Lifted,
+    LockdownRow,
+    PolicyAnswer,
+    Stats,
+    Status,
+
+)
+from ringfence.control import Caller, command
+from ringfence.errors import NotFoundError, RefusedError, RingfenceError
+from ringfence.explain import explain
+from ringfence.guard import Guard
+from ringfence.model import EVERY, FOREVER, AllowEntry, Ban, Lockdown
+from ringfence.policy import load_policy
+from ringfence.policy_text import difference, switch_service
+from ringfence.render import duration, plural
+from ringfence.values import address as address_form
+from ringfence.whitelist import covered_bans
+
+MOST_ROWS = 100_000
+TEN_YEARS = 10 * 365 * 86400.0
+
+
+class Commands:
+    """The use-cases on one `Guard`."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+
+    # --- bans
+
+    @command
+    def ban(
+        self, caller: Caller, *, target: str, service: str = EVERY, seconds: float | None = None, note: str = "",
+        force: bool = False,
+    ) -> Banned:  # fmt: skip
+        """Keep `target` out of `service` for `seconds` (None: until lifted)."""
+        now = self.guard.clock()
+        target, service = _target(target), self._service(service)
+        reason = self._against(target, service, caller)
+        if reason and not force:
+            raise RefusedError(f"{target} is not banned: {reason}. Use --force to ban it all the same")
+        if self.guard.ledger.count_bans() >= self.guard.settings.bans.capacity:
+            self.guard.barrier.changed = True  # an automatic ban makes room: its element has to go too
+        ban = self.guard.ledger.ban(
+            target, service, now, _until(now, seconds), author=f"user:{caller.user}", reason="by hand", note=note,
+            origin=_origin(caller), now=now,
+        )  # fmt: skip
+        if ban is None:
+            raise RefusedError("the list of bans is full of bans by hand; lift some, or raise [bans] capacity")
+        why = self.guard.close([ban])
+        self.guard.say(f"banned {target} from {_named(service)} for {_length(seconds)}: by {caller.user}")
+        if reason:
+            why = "; ".join(filter(None, (why, f"{reason}: it stays reachable as long as that is so")))
+        ban = self.guard.ledger.ban_by_id(ban.id) or ban
+        return Banned(ban=BanRow.of(ban), enforced=ban.state == "enforced", why=why)
+
+    @command
+    def unban(self, caller: Caller, *, target: str | None = None, service: str = "") -> Lifted:
+        """Lift the running bans of `target` (None: all), of one `service` or, when empty, of any."""
+        service = self._service(service) if service else ""
+        ledger, now, origin = self.guard.ledger, self.guard.clock(), _origin(caller)
+        if target is None:
+            lifted = ledger.lift(None, service or None, author=caller.user, origin=origin, now=now)
+        else:
+            bans = self._bans_of(_target(target), self.guard.running(service or None), service)
+            lifted = ledger.lift_by_id([ban.id for ban in bans], author=caller.user, origin=origin, now=now)
+        why = self.guard.open(lifted)
+        self.guard.say(f"lifted {plural(len(lifted), 'ban')}{f' of {target}' if target else ''}: by {caller.user}")
+        return Lifted(rows=[BanRow.of(ban) for ban in lifted], why=why)
+
+    def _bans_of(self, target: str, bans: list[Ban], service: str) -> list[Ban]:
+        """The bans that hold `target` itself or, for an IPv6 address, the prefix that it is counted and banned with."""
+        found = [ban for ban in bans if ban.target == target]
+        network = ipaddress.ip_network(target)
+        if not found and network.version == 6:
+            prefix = min(network.prefixlen, self.guard.policy.limits.ipv6_prefix)
+            whole = str(network.supernet(new_prefix=prefix))
+            found = [ban for ban in bans if ban.target == whole]
+        if found:
+            return found
+        cover = [ban.target for ban in bans if _covers(ban.target, network)]
+        hint = f"; it is within {cover[0]}, which is" if cover else ""
+        whom = "" if not service else f" from {service}"
+        raise NotFoundError(f"{target} is not banned{whom}{hint}")
+
+    def _against(self, target: str, service: str, caller: Caller) -> str:
+        """What speaks against banning `target`: a sentence, or nothing."""
+        network = ipaddress.ip_network(target)
+        if caller.ssh_client is not None and _overlap(caller.ssh_client, network):
+            return f"{caller.ssh_client} is where your own SSH session comes from"
+        entry = self.guard.whitelist.list.covers_network(target, service, self.guard.clock())
+        if entry is None and service == EVERY:
+            # For all services, an entry of any service speaks against it.
+            now = self.guard.clock()
+            names = (self.guard.whitelist.list.covers_network(target, name, now) for name in self.guard.services)
+            entry = next((found for found in names if found is not None), None)
+        if entry is None:
+            return ""
+        if entry in self.guard.whitelist.entries():
+            return f"{entry.target} is on the whitelist"
+        return f"{entry.target}: {entry.note}"
+
+    # --- whitelist and lockdown
+
+    @command
+    def allow(
+        self, caller: Caller, *, target: str, service: str = EVERY, seconds: float | None = None, note: str = ""
+    ) -> Allowed:
+        """Put an address, network or host name on the whitelist and lift what it covers."""
+        now = self.guard.clock()
+        try:
+            target = address_form(hosts=True).parse(target)
+        except ValueError as error:
+            raise RingfenceError(f"{target}: {error}") from error
+        service = self._service(service)
+        entry = AllowEntry(
+            target=target, service=service, note=note, author=f"user:{caller.user}", created=now,
+            expires=_until(now, seconds), addresses=self.guard.whitelist.lookup(target),
+        )  # fmt: skip
+        covered = [ban.id for ban in covered_bans(entry, self.guard.running())]
+        lifted = self.guard.ledger.allow(entry, covered, author=caller.user, origin=_origin(caller), now=now)
+        why, more = self.guard.whitelist_changed(caller.user, _origin(caller))
+        why = self.guard.open(lifted) or why
+        lifted += more
+        self.guard.say(f"{target} is on the whitelist: by {caller.user}")
+        if not entry.addresses:
+            self.guard.hosts_changed = True
+            why = "; ".join(filter(None, (why, f"{target} is being looked up; its bans are lifted when it resolves")))
+        return Allowed(entry=AllowRow.of(entry), lifted=[BanRow.of(ban) for ban in lifted], why=why)
+
+    @command
+    def disallow(self, caller: Caller, *, target: str, service: str = EVERY) -> Done:
+        """Take an entry off the whitelist."""
+        service = self._service(service)
+        try:
+            target = address_form(hosts=True).parse(target)
+        except ValueError as error:
+            raise RingfenceError(f"{target}: {error}") from error
+        now, origin = self.guard.clock(), _origin(caller)
+        if self.guard.ledger.disallow(target, service, author=caller.user, origin=origin, now=now) is None:
+            if target in self.guard.policy.whitelist:
+                raise NotFoundError(f"{target} stands in the policy's whitelist: change it with 'ringfence policy apply'")
+            raise NotFoundError(f"{target} is not on the whitelist for {_named(service)}")
+        why, _ = self.guard.whitelist_changed(caller.user, origin)
+        return Done(message=f"{target} is no longer on the whitelist" + (f"; {why}" if why else ""))
+
+    @command
+    def whitelist(self, caller: Caller) -> list[AllowRow]:
+        """Every whitelist entry, those of the policy first."""
+        return [AllowRow.of(entry, entry.author == "policy") for entry in self.guard.whitelist.entries()]
+
+    @command
+    def lockdown(self, caller: Caller) -> LockdownRow:
+        """Whether telephone traffic is interrupted."""
+        return LockdownRow.of(self.guard.ledger.lockdown(self.guard.clock()), self.guard.barrier.lockdown_in_force)
+
+    @command
+    def lock_down(self, caller: Caller, *, services: list[str], seconds: float | None = None) -> LockdownRow:
+        """Interrupt all traffic to `services` (none named: telephony) except for the whitelist."""
+        now = self.guard.clock()
+        names = tuple(dict.fromkeys(map(self._service, services))) or tuple(
+            name for name in self.guard.settings.lockdown.services if name in self.guard.services
+        )
+        lockdown = Lockdown(services=names, since=now, until=_until(now, seconds), author=f"user:{caller.user}")
+        self.guard.set_lockdown(lockdown, caller.user, _origin(caller))
+        return self.lockdown(caller)
+
+    @command
+    def end_lockdown(self, caller: Caller) -> LockdownRow:
+        """Let telephone traffic flow again."""
+        if self.guard.ledger.lockdown(self.guard.clock()) is None:
+            raise NotFoundError("there is no lockdown to end")
+        self.guard.set_lockdown(None, caller.user, _origin(caller))
+        return self.lockdown(caller)
+
+    # --- policy
+
+    @command
+    def policy(self, caller: Caller, *, revision: int | None = None) -> PolicyAnswer:
+        """The policy in force, or an earlier revision."""
+        return reports.policy_answer(self.guard.revision(revision))
+
+    @command
+    def policy_history(self, caller: Caller) -> list[PolicyAnswer]:
+        """Every policy revision, newest first."""
+        return [reports.policy_answer(one) for one in self.guard.ledger.policy_history()]
+
+    @command
+    def compare_policy(self, caller: Caller, *, text: str, name: str = "policy") -> list[str]:
+        """What applying `text` would change."""
+        return difference(self.guard.policy, load_policy(text, name, services=self.guard.services))
+
+    @command
+    def apply_policy(self, caller: Caller, *, text: str, name: str = "policy", note: str = "") -> Applied:
+        """Put `text` into force as a new revision."""
+        changed = self.compare_policy(caller, text=text, name=name)
+        return Applied(revision=self.guard.apply_policy(text, name, caller.user, note, _origin(caller)), changed=changed)
+
+    @command
+    def rollback(self, caller: Caller, *, revision: int, note: str = "") -> Applied:
+        """Put revision `revision` into force again, as a new revision."""
+        text = self.guard.revision(revision).text
+        note = note or f"back to revision {revision}"
+        return self.apply_policy(caller, text=text, name=f"revision {revision}", note=note)
+
+    @command
+    def switch_service(self, caller: Caller, *, name: str, on: bool) -> Done:
+        """Judge `name` or not: a new policy revision."""
+        service = self._service(name)
+        word = "on" if on else "off"
+        text = switch_service(self.guard.policy_text, service, enabled=on)
+        if text == self.guard.policy_text:
+            return Done(message=f"{service} is {word} already")
+        revision = self.guard.apply_policy(text, "policy", caller.user, f"{service} switched {word}", _origin(caller))
+        return Done(message=f"{service} is {word} (policy revision {revision})")
+
+    # --- questions
+
+    @command
+    def status(self, caller: Caller) -> Status:
+        """How the guard is."""
+        return reports.status(self.guard)
+
+    @command
+    def attacks(
+        self, caller: Caller, *, sort: Literal["attempts", "last", "first", "address"] = "attempts",
+        level: Literal["harmless", "threatening"] | None = None, service: str = "", match: str = "", limit: int = 50,
+        offset: int = 0,
+    ) -> Attacks:  # fmt: skip
+        """A page of the attack list."""
+        return reports.attacks(
+            self.guard, sort=sort, level=level, service=service, match=match, limit=min(limit, MOST_ROWS), offset=offset
+        )
+
+    @command
+    def bans(
+        self, caller: Caller, *, service: str = "", history: bool = False, match: str = "", limit: int = 1000,
+        offset: int = 0,
+    ) -> Bans:  # fmt: skip
+        """A page of the ban list."""
+        return reports.bans(
+            self.guard, service=service, history=history, match=match, limit=min(limit, MOST_ROWS), offset=offset
+        )
+
+    @command
+    def explain(self, caller: Caller, *, address: str, limit: int = 20) -> Explanation:
+        """Why `address` is banned or why not."""
+        return explain(self.guard, _target(address), limit)
+
+    @command
+    def statistics(self, caller: Caller) -> Stats:
+        """The statistics of each service."""
+        return reports.statistics(self.guard)
+
+    @command
+    def reset_statistics(self, caller: Caller) -> Stats:
+        """The statistics of each service, which then begin anew."""
+        before = self.statistics(caller)
+        self.guard.ledger.reset_statistics(author=caller.user, origin=_origin(caller), now=self.guard.clock())
+        return before
+
+    @command
+    def diag(self, caller: Caller) -> Diag:
+        """Memory, lists and sources."""
+        return reports.diag(self.guard)
+
+    @command
+    def check(self, caller: Caller) -> Checked:
+        """What is wrong with the running guard, point by point."""
+        return reports.check(self.guard)
+
+    def _service(self, name: str) -> str:
+        """`name` if there is such a service. Raises NotFoundError with those that there are."""
+        if name in ("", EVERY, "all"):
+            return EVERY
+        if name not in self.guard.services:
+            raise NotFoundError(f"there is no service {name!r}; known: {', '.join(sorted(self.guard.services))}")
+        return name
+
+
+def _target(text: str) -> str:
+    """An address or network in canonical spelling."""
+    try:
+        return address_form(hosts=False).parse(text)
+    except ValueError as error:
+        raise RingfenceError(f"{text}: {error}") from error
+
+
+def _origin(caller: Caller) -> str:
+    """Where a command came from, for the audit: the process on the socket, and the SSH client behind it."""
+    return f"pid {caller.pid}" + (f", ssh from {caller.ssh_client}" if caller.ssh_client else "")
+
+
+def _named(service: str) -> str:
+    return "all services" if service == EVERY else service
+
+
+def _length(seconds: float | None) -> str:
+    return "good" if seconds is None else duration(seconds)
+
+
+def _until(now: float, seconds: float | None) -> float:
+    if seconds is None:
+        return FOREVER
+    if not 1 <= seconds <= TEN_YEARS:
+        raise RingfenceError("a duration is from 1 second to 10 years, or forever")
+    return now + seconds
+
+
+def _overlap(one: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    other = ipaddress.ip_network(one)
+    return other.version == network.version and other.overlaps(network)
+
+
+def _covers(one: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    other = ipaddress.ip_network(one)
+    return other.version == network.version and network.subnet_of(other)  # type: ignore[arg-type]
+
+

@@ -1,0 +1,329 @@
+"""Making the kernel agree with the ledger: the fence around the services.
+
+`Fence` holds no copy of the bans, only of the few network bans (their ranges must not overlap in the kernel); what
+is in force is read from the kernel. For one thread. `now` is seconds UTC.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from ..errors import EnforceError
+from ..model import AllowEntry, Ban, Lockdown, Service
+from . import ruleset
+from .cover import Range, merged
+from .netlink import Reader
+from .nft import STATELESS, TERSE, Nft
+from .ruleset import LOCKED, TABLE
+from .sets import Clock, Failures, Key, Sets, chunks, creations, gone
+from .wanted import (
+    Hosts,
+    Networks,
+    Placed,
+    Places,
+    gather,
+    intervals,
+    label,
+    packets_by_owner,
+    port_ranges,
+    same_end,
+    width,
+)
+
+SLACK: Final = 2.0
+"""Seconds that an end may be off before reconcile corrects it: clocks are adjusted all the time."""
+EXAMPLES: Final = 10
+MEDIA: Final = (("udp", 10000, 20000),)
+"""Where Asterisk expects RTP unless rtp.conf says otherwise."""
+
+
+class Difference(Struct):
+    """What reconcile had to put right; false when nothing. `examples` names some of the elements."""
+
+    structure: bool = False
+    whitelist: bool = False
+    lockdown: bool = False
+    missing: int = 0
+    superfluous: int = 0
+    wrong_end: int = 0
+    examples: list[str] = []
+
+    def __bool__(self) -> bool:
+        return any((self.structure, self.whitelist, self.lockdown, self.missing, self.superfluous, self.wrong_end))
+
+    def note(self, what: str, name: str, key: Key) -> None:
+        """Count one element as `missing`, `superfluous` or `wrong_end`."""
+        setattr(self, what, getattr(self, what) + 1)
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(f"{what.replace('_', ' ')}: {label(name, key)}")
+
+
+class Fence:
+    """Our table in the kernel. `rejected` tells, by ban id, why the last call could not put a ban in force.
+
+    `services` are all that bans, whitelist and lockdown may name, `media_ports` what lockdown closes besides their
+    ports, `ipv6_prefix` the length of the IPv6 networks that are banned most (they get the fast sets).
+    """
+
+    def __init__(
+        self,
+        nft: Nft,
+        services: Sequence[Service],
+        *,
+        media_ports: Sequence[tuple[str, int, int]] = MEDIA,
+        ipv6_prefix: int = 64,
+    ) -> None:
+        self.rejected: dict[int, str] = {}
+        self._nft = nft
+        self._reader = Reader()
+        self._kernel = Sets(nft, self._reader)
+        self._services = tuple(services)
+        self._media = tuple(media_ports)
+        self._prefix = ipv6_prefix
+        self._places = Places(services, ipv6_prefix)
+        self._sets, self._chains = ruleset.names(services, ipv6_prefix)
+        self._networks: Networks = {}
+        self._expected: str | None = None
+
+    def install(
+        self, bans: Iterable[Ban], allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float
+    ) -> Difference:
+        """Put the whole table in force; elements of an earlier one that are still right stay, with their counters.
+
+        Rules, whitelist and lockdown change in one transaction, and an earlier table's bans hold until they are
+        replaced, so protection never pauses. Raises `EnforceError` when the kernel refuses.
+        """
+        self._expected = None
+        return self.reconcile(bans, allow, lockdown, now)
+
+    def enforce(self, bans: Sequence[Ban], now: float) -> list[int]:
+        """Put bans in force or change their ends; returns the ids that the kernel confirmed, others are `rejected`.
+
+        One transaction for up to `CHUNK` bans. Raises `EnforceError` when nothing works, as when the table is gone.
+        A ban that has ended already is neither confirmed nor rejected.
+        """
+        self._need_installed()
+        clock = Clock(now)
+        self.rejected = {}
+        placed = self._places.place(bans, now, self.rejected)
+        hosts, added = gather(placed)
+        networks = {name: self._live(name, now) | spans for name, spans in added.items()}
+        if not self._at_a_stroke(hosts, networks, clock):
+            self._need_table()
+            failures = self._kernel.put(hosts, clock)
+            for name, spans in networks.items():
+                failures |= self._put_networks(name, spans, added[name], clock)
+            return self._confirmed(placed, failures)
+        return [each.id for each in placed]
+
+    def lift(self, bans: Sequence[Ban], now: float | None = None) -> None:
+        """Take bans out of force; those that are not in force are no error. Raises `EnforceError`."""
+        self._need_installed()
+        now = time.time() if now is None else now
+        hosts, networks = gather(self._places.place(bans, -1.0, {}))
+        try:
+            self._kernel.drop(hosts)
+            for name, lifted in networks.items():
+                kept = {span: until for span, until in self._live(name, now).items() if span not in lifted}
+                self._kernel.cover(name, kept, Clock(now), SLACK)
+                self._networks[name] = kept
+        except EnforceError:
+            if self._sets <= self._reader.sets(TABLE):
+                raise  # otherwise somebody removed the sets, and the bans with them
+
+    def allow(self, entries: Sequence[AllowEntry], now: float) -> None:
+        """Replace the whitelist, in one transaction. Raises `EnforceError`."""
+        self._need_installed()
+        self._kernel.run(ruleset.whitelist(self._places.whitelist(entries, now), now))
+
+    def lockdown(self, lockdown: Lockdown | None, now: float) -> None:
+        """Begin, change or (None) end the lockdown, in one transaction. Raises `EnforceError`."""
+        self._need_installed()
+        self._kernel.run(self._locking(lockdown, now))
+        self._expected = self._text()
+
+    def reconcile(
+        self, bans: Iterable[Ban], allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float
+    ) -> Difference:
+        """Read the kernel and make it agree with what should be in force; returns what had to be put right.
+
+        Afterwards every ban is in force that has not ended and is not `rejected`. Raises `EnforceError`.
+        """
+        clock = Clock(now)
+        difference, failures = Difference(), Failures()
+        self.rejected = {}
+        placed = self._places.place(bans, now, self.rejected)
+        hosts, networks = gather(placed)
+        self._kernel.generation = self._reader.generation()
+        try:
+            self._agree_rules(allow, lockdown, clock, difference)
+            for name in sorted(self._sets):
+                if name.endswith(("_networks4", "_networks6")):
+                    failures |= self._agree_networks(name, networks.get(name, {}), clock, difference)
+                elif "_allowed" not in name and name not in LOCKED:
+                    failures |= self._agree_hosts(name, hosts.get(name, {}), clock, difference)
+        except FileNotFoundError as error:
+            raise gone() from error
+        self._confirmed(placed, failures)
+        return difference
+
+    def untouched(self) -> bool:
+        """Whether nobody but us changed any nftables rules since the last reconcile, which would find nothing then."""
+        return self._expected is not None and self._reader.generation() == self._kernel.generation
+
+    def counters(self) -> dict[tuple[str, str], int]:
+        """Packets dropped by (target, service), of the bans that dropped any. Raises `EnforceError`."""
+        found: dict[tuple[str, str], int] = {}
+        try:
+            for name in self._sets - set(LOCKED):
+                if "_allowed" not in name:
+                    service = self._places.service(name)
+                    found |= {(text, service): packets for text, packets in self._counted(name)}
+        except FileNotFoundError as error:
+            raise gone() from error
+        return found
+
+    def remove(self) -> None:
+        """Remove the whole table: nothing is blocked any more. No error when there is none."""
+        self._kernel.run(f"add table inet {TABLE}\ndelete table inet {TABLE}\n")
+        self._expected, self._networks = None, {}
+
+    def close(self) -> None:
+        """Give the sockets back; the table stays in force."""
+        self._reader.close()
+        self._nft.close()
+
+    # What enforce and reconcile are made of
+
+    def _at_a_stroke(self, hosts: Hosts, networks: Networks, clock: Clock) -> bool:
+        """The usual case: few bans, none of them in force yet, one transaction. False when the kernel refused."""
+        parts = list(chunks(hosts))
+        if len(parts) > 1:
+            return False
+        try:
+            scripts = [self._kernel.recover(name, spans, clock(), 0.0)[0] for name, spans in networks.items()]
+            self._kernel.run(creations(hosts, clock()) + "".join(scripts))
+        except EnforceError:
+            return False
+        self._networks |= networks
+        return True
+
+    def _put_networks(self, name: str, spans: dict[Range, float], added: Iterable[Range], clock: Clock) -> Failures:
+        try:
+            self._kernel.cover(name, spans, clock, 0.0)
+        except EnforceError as error:
+            return {(name, span): str(error) for span in added}
+        self._networks[name] = spans
+        return {}
+
+    def _agree_rules(
+        self, allow: Sequence[AllowEntry], lockdown: Lockdown | None, clock: Clock, difference: Difference
+    ) -> None:
+        """Rules, whitelist and lockdown: rebuilt together when the rules are not ours, else each where it differs."""
+        listed = self._places.whitelist(allow, clock())
+        if self._expected is None or self._text() != self._expected:
+            self._rebuild(ruleset.whitelist(listed, clock()) + self._locking(lockdown, clock()))
+            difference.structure = True
+            return
+        for name, spans in listed.items():
+            if self._kernel.cover(name, spans, clock, SLACK):
+                difference.whitelist = True
+        if not self._locked_as(lockdown, clock):
+            self.lockdown(lockdown, clock())
+            difference.lockdown = True
+
+    def _rebuild(self, further: str) -> None:
+        """Renew all rules and keep the sets with their elements, unless they are of another make than ours."""
+        stale = "".join(f"delete chain inet {TABLE} {name}\n" for name in self._reader.chains(TABLE) - self._chains)
+        stale += "".join(f"delete set inet {TABLE} {name}\n" for name in self._reader.sets(TABLE) - self._sets)
+        rules = ruleset.structure(self._services, self._prefix)
+        try:
+            self._kernel.run(rules + stale + further)
+        except EnforceError:
+            self._kernel.run(f"add table inet {TABLE}\ndelete table inet {TABLE}\n" + rules + further)
+        self._expected = self._text()
+
+    def _agree_hosts(self, name: str, wanted: dict[bytes, float], clock: Clock, difference: Difference) -> Failures:
+        """One set of single values; uses up `wanted`."""
+        before = clock()
+        elements = self._reader.elements(TABLE, name)
+        now = clock()
+        superfluous, wrong = [], {}
+        for element in elements:
+            until = wanted.pop(element.key, None)
+            if until is None:
+                superfluous.append(element.key)
+                difference.note("superfluous", name, element.key)
+            elif not same_end(element, until, now, SLACK + now - before):
+                wrong[element.key] = until
+                difference.note("wrong_end", name, element.key)
+        for key in wanted:
+            difference.note("missing", name, key)
+        self._kernel.drop({name: superfluous})
+        return self._kernel.put({name: wanted | wrong}, clock)
+
+    def _agree_networks(
+        self, name: str, spans: dict[Range, float], clock: Clock, difference: Difference
+    ) -> Failures:
+        try:
+            changes = self._kernel.cover(name, spans, clock, SLACK)
+        except EnforceError as error:
+            return {(name, span): str(error) for span in spans}
+        self._networks[name] = spans
+        for change in changes:
+            difference.note(change.what, name, change.key)
+        return {}
+
+    def _locked_as(self, lockdown: Lockdown | None, clock: Clock) -> bool:
+        """Whether the kernel holds exactly the ports of this lockdown, until its end."""
+        now = clock()
+        for name, ports in ruleset.locked_ports(lockdown, self._services, self._media, now).items():
+            held = port_ranges(self._reader.elements(TABLE, name))
+            if set(held) != set(merged(ports)):
+                return False
+            if lockdown and not all(same_end(each, lockdown.until, now, SLACK) for each in held.values()):
+                return False
+        return True
+
+    def _locking(self, lockdown: Lockdown | None, now: float) -> str:
+        return ruleset.locking(lockdown, self._services, self._media, now)
+
+    def _counted(self, name: str) -> Iterable[tuple[str, int]]:
+        """Targets of one set with the packets they dropped."""
+        elements = self._reader.elements(TABLE, name)
+        if ruleset.is_interval(name):
+            owned = packets_by_owner(self._networks.get(name, {}), intervals(elements))
+            return [(ruleset.network(span, width(name)), packets) for span, packets in owned.items()]
+        prefix = name.rpartition("_prefixes")
+        suffix = f"/{prefix[2]}" if prefix[1] else ""
+        return [(ruleset.host(each.key) + suffix, each.packets) for each in elements if each.packets]
+
+    def _confirmed(self, placed: Iterable[Placed], failures: Failures) -> list[int]:
+        """The ids of bans that are in force; the others become `rejected`."""
+        for each in placed if failures else ():
+            if (each.set, each.key) in failures:
+                self.rejected[each.id] = failures[each.set, each.key]
+        return [each.id for each in placed if each.id not in self.rejected]
+
+    def _live(self, name: str, now: float) -> dict[Range, float]:
+        """The network bans of a set that have not ended."""
+        return {span: until for span, until in self._networks.get(name, {}).items() if until > now}
+
+    def _text(self) -> str:
+        """The rules as the kernel holds them, without what changes by itself; "" when the table is gone."""
+        if not self._reader.chains(TABLE):
+            return ""
+        return self._nft.run(f"list table inet {TABLE}", STATELESS | TERSE)
+
+    def _need_installed(self) -> None:
+        if self._expected is None:
+            raise EnforceError("the firewall table is not installed yet")
+
+    def _need_table(self) -> None:
+        """Raises `EnforceError` when sets or chains of ours are missing."""
+        if not (self._sets <= self._reader.sets(TABLE) and self._chains <= self._reader.chains(TABLE)):
+            raise gone()

@@ -1,0 +1,88 @@
+"""Why an address is banned, or why not: every reason, with what speaks for it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ringfence.answers import AllowRow, AttackRow, BanRow, EventRow, Explanation, WindowRow, stamp
+from ringfence.detect import WindowView
+from ringfence.guard import Guard
+from ringfence.model import EVERY, FOREVER, Ban
+from ringfence.render import local_time
+
+MOST_EARLIER = 20
+
+
+def explain(guard: Guard, address: str, limit: int) -> Explanation:
+    """Everything that is known about `address` (or a network), `limit` events at most."""
+    now = guard.clock()
+    bans = guard.bans_on(address)
+    evidence = [event for ban in bans[:3] for event in guard.ledger.evidence(ban.id)]
+    windows = guard.detector.windows(address, now)
+    attacker = guard.ledger.attacker(address, harmless=guard.policy.limits.harmless)
+    earlier = [ban for target in guard.targets_of(address) for ban in guard.ledger.history(target) if ban.ended is not None]
+    packets = guard.barrier.packets()
+    allowed = guard.whitelist.covering(address, now)
+    spared = any(entry.service == EVERY for entry in allowed)
+    return Explanation(
+        address=address,
+        banned=bool(bans) and not spared,
+        verdict=_verdict(address, bans, spared, attacker is not None),
+        reasons=[*(_because(ban) for ban in bans), *_but(guard, address, windows, bool(allowed))],
+        bans=[BanRow.of(ban, packets.get((ban.target, ban.service))) for ban in bans],
+        earlier=[BanRow.of(ban) for ban in sorted(earlier, key=lambda ban: -ban.since)[:MOST_EARLIER]],
+        evidence=[EventRow.of(event) for event in evidence[-limit:]],
+        windows=[_window(guard, view) for view in windows if view.counted or view.uncounted],
+        whitelist=[AllowRow.of(entry) for entry in allowed],
+        attacker=None if attacker is None else AttackRow.of(attacker, bool(bans)),
+        events=[EventRow.of(event) for _, event in guard.ledger.events_of(address, limit=limit)],
+    )
+
+
+def _verdict(address: str, bans: list[Ban], spared: bool, known: bool) -> str:
+    if bans and spared:
+        return f"{address} is banned on paper, but the whitelist lets it in"
+    if bans:
+        services = sorted({"all services" if ban.service == EVERY else ban.service for ban in bans})
+        until = max(ban.until for ban in bans)
+        end = "for good" if until == FOREVER else f"until {local_time(until)}"
+        state = "" if all(ban.state == "enforced" for ban in bans) else " (not in force yet: the kernel has not confirmed it)"
+        return f"{address} is banned from {', '.join(services)} {end}{state}"
+    return f"{address} is not banned" if known else f"{address} is not banned and has never failed to log in"
+
+
+def _because(ban: Ban) -> str:
+    whom = "" if ipaddress.ip_network(ban.target).num_addresses == 1 else f" (all of {ban.target})"
+    by = ban.author.removeprefix("rule:")
+    who = f"rule {by} fired" if ban.author.startswith("rule:") else f"{ban.author.removeprefix('user:')} banned it"
+    why = "; ".join(filter(None, (ban.reason, ban.note)))
+    return f"{who} on {local_time(ban.since)}{whom}" + (f": {why}" if why else "")
+
+
+def _but(guard: Guard, address: str, windows: list[WindowView], allowed: bool) -> list[str]:
+    """What keeps it from being banned, and how near the rules are to firing."""
+    reasons = []
+    entry = guard.whitelist.list.covers(address, EVERY, guard.clock()) if "/" not in address else None
+    if entry is not None and not allowed:
+        reasons.append(f"it is never banned: {entry.note or 'it is protected'}")
+    elif allowed:
+        reasons.append("it is on the whitelist, which beats every ban")
+    seen = {event.service for _, event in guard.ledger.events_of(address, limit=200)}
+    reasons += [f"service {name} is switched off: nothing is judged there" for name in sorted(seen & guard.policy.disabled)]
+    for view in windows:
+        if view.counted and view.counted < view.needed:
+            reasons.append(f"rule {view.rule} for {view.service}: {view.counted} of {view.needed} so far")
+        elif view.why:
+            reasons.append(f"rule {view.rule} for {view.service}: {view.why}")
+    return list(dict.fromkeys(reasons))
+
+
+def _window(guard: Guard, view: WindowView) -> WindowRow:
+    rule = next((one for one in guard.policy.rules_for(view.service) if one.name == view.rule), None)
+    counted = "bans" if rule is not None and rule.bans is not None else rule.count if rule is not None else "attempts"
+    return WindowRow(
+        service=view.service, rule=view.rule, count=view.counted, needed=view.needed, counted=counted,
+        within=rule.within if rule is not None else 0.0, since="" if view.oldest is None else stamp(view.oldest),
+    )  # fmt: skip
+
+

@@ -1,0 +1,295 @@
+"""The running guard without its loop: the parts, and what has to happen to all of them together.
+
+The way of a chunk of log is here (`take`), as is every change that touches more than one part. Time comes from `clock`.
+Nothing here waits: what must not block the loop (host names) is done by the daemon and handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
+
+from msgspec import Struct
+
+from ringfence.barrier import Barrier
+from ringfence.detect import Detector
+from ringfence.enforce import Difference
+from ringfence.errors import NotFoundError
+from ringfence.ledger import Ledger, PolicyRevision, Recorded
+from ringfence.model import EVERY, Ban, Event, Lockdown, Policy, Position, Service, Verdict
+from ringfence.parse.parser import Parser
+from ringfence.policy import load_policy
+from ringfence.render import duration, plural
+from ringfence.settings import Settings
+from ringfence.watch import Watch
+from ringfence.whitelist import Whitelist
+
+MOST_TOLD = 10
+"""Bans told one by one at a time; of more only the number."""
+
+Say = Callable[[str], None]
+
+
+class Batch(Struct):
+    """What was made of some chunks and is to be committed as one."""
+
+    events: list[Event]
+    verdicts: list[Verdict]
+    positions: list[Position]
+
+
+class Parts(Struct, kw_only=True):
+    """Everything that a guard is made of."""
+
+    settings: Settings
+    services: dict[str, Service]
+    catalogue_problems: Sequence[str]
+    parser: Parser
+    ledger: Ledger
+    barrier: Barrier
+    watch: Watch
+    whitelist: Whitelist
+    detector: Detector
+    policy: Policy
+    policy_text: str
+    policy_revision: int
+
+
+class Guard:
+    """The parts at work."""
+
+    def __init__(self, parts: Parts, clock: Callable[[], float], say: Say) -> None:
+        self.settings = parts.settings
+        self.services = parts.services
+        self.parser = parts.parser
+        self.ledger = parts.ledger
+        self.barrier = parts.barrier
+        self.watch = parts.watch
+        self.whitelist = parts.whitelist
+        self.detector = parts.detector
+        self.policy = parts.policy
+        self.policy_text = parts.policy_text
+        self.policy_revision = parts.policy_revision
+        self.clock = clock
+        self.say = say
+        self.started = clock()
+        self.pending: Batch | None = None
+        self.ledger_trouble = ""
+        self.hosts_changed = False
+        self._catalogue_problems = list(parts.catalogue_problems)
+
+    # --- the way of a line
+
+    def take(self, most_events: int) -> bool:
+        """Read some chunks and carry them through; False when there was nothing to read.
+
+        Chunks are gathered until they hold `most_events` sightings (or as many kB): one transaction costs the same
+        for many, but commands and live logs are not to wait for long.
+        Raises LedgerError when it can't be committed; it then stays `pending` and nothing more may be read.
+        """
+        if self.pending is None:
+            batch = Batch([], [], [])
+            sighted = 0
+            while sighted < most_events and (chunk := self.watch.next()) is not None:
+                sightings = self.watch.sightings(chunk)
+                batch.positions.append(chunk.position)
+                batch.events += self.parser.attempts.feed(sightings)
+                sighted += len(sightings) + (len(chunk.data) >> 10) + 1
+            if not batch.positions:
+                return False
+            batch.verdicts = self.detector.feed(batch.events)
+            self.pending = batch
+        self._commit(self.pending)
+        self.pending = None
+        return True
+
+    def _commit(self, batch: Batch) -> None:
+        now = self.clock()
+        recorded = self.ledger.record(batch.events, batch.verdicts, batch.positions, now)
+        if batch.verdicts:
+            self._enforce(recorded, now)
+            self._tell(recorded, batch.verdicts)
+
+    def _enforce(self, recorded: Recorded, now: float) -> None:
+        if recorded.evicted:
+            self.barrier.open(recorded.evicted)
+        confirmed = self.barrier.close(recorded.wanted, now)
+        if confirmed:
+            self.ledger.mark_enforced([ban for ban in recorded.wanted if ban.id in confirmed], now)
+
+    def _tell(self, recorded: Recorded, verdicts: Sequence[Verdict]) -> None:
+        """One line a ban: whom, from what, for how long, why."""
+        last = {(verdict.target, _closed(verdict)): verdict for verdict in verdicts}
+        for ban in recorded.wanted[:MOST_TOLD]:
+            verdict = last.get((ban.target, ban.service))
+            why = "" if verdict is None else f": rule {verdict.rule}, {self._counted(verdict)}"
+            failed = self.barrier.missing.get(ban.id)
+            state = f" (NOT in force: {failed})" if failed else "" if self.barrier.blocks else " (monitor mode: not blocked)"
+            self.say(f"banned {ban.target} from {_service(ban)} for {duration(ban.until - self.clock())}{why}{state}")
+        if len(recorded.wanted) > MOST_TOLD:
+            self.say(f"… and {plural(len(recorded.wanted) - MOST_TOLD, 'more ban')}")
+        if recorded.evicted:
+            self.say(
+                f"the list of bans is full ({self.settings.bans.capacity:,}): "
+                f"{plural(len(recorded.evicted), 'automatic ban')} that would have ended soonest made room"
+            )
+
+    def _counted(self, verdict: Verdict) -> str:
+        """What a rule counted, in its own words: "14 attempts in 43m"."""
+        rule = next((one for one in self.policy.rules_for(verdict.service) if one.name == verdict.rule), None)
+        what = "bans" if rule is not None and rule.bans is not None else rule.count if rule is not None else "attempts"
+        return f"{plural(verdict.count, what.removesuffix('s'))} in {duration(verdict.time - verdict.since)}"
+
+    # --- changes by command
+
+    def close(self, bans: Sequence[Ban]) -> str:
+        """Put bans in force that the ledger holds; returns why one is not, or nothing."""
+        now = self.clock()
+        confirmed = self.barrier.close(bans, now)
+        if confirmed:
+            self.ledger.mark_enforced([ban for ban in bans if ban.id in confirmed], now)
+        missing = [self.barrier.missing[ban.id] for ban in bans if ban.id in self.barrier.missing]
+        if not self.barrier.blocks:
+            return self.barrier.mode
+        return "; ".join(dict.fromkeys(missing))
+
+    def open(self, bans: Sequence[Ban]) -> str:
+        """Let in again whose bans the ledger ended; returns why that failed, or nothing."""
+        why = self.barrier.open(bans)
+        for ban in bans:
+            self.detector.forget(ban.target, None if ban.service == EVERY else ban.service)
+        return why
+
+    def whitelist_changed(self, author: str, origin: str = "") -> tuple[str, list[Ban]]:
+        """Take up the whitelist as it is now: judge by it, put it in force, lift the bans that it covers."""
+        if not self.whitelist.rebuild(self.policy):
+            return "", []
+        now = self.clock()
+        self.detector.allow = self.whitelist.list
+        why = self.barrier.allow(self.whitelist.list.all, now)
+        covered = self.whitelist.covered(self.running(), now)
+        lifted: list[Ban] = []
+        if covered:
+            lifted = self.ledger.lift_by_id([ban.id for ban in covered], author=author, origin=origin, now=now)
+            why = why or self.open(lifted)
+        return why, lifted
+
+    def set_lockdown(self, lockdown: Lockdown | None, author: str, origin: str) -> str:
+        """Begin or end the lockdown; returns why it is not in force, or nothing."""
+        now = self.clock()
+        self.ledger.set_lockdown(lockdown, author=author, origin=origin, now=now)
+        self.say(f"lockdown {'on: ' + ', '.join(lockdown.services) if lockdown else 'off'} by {author}")
+        return self.barrier.lockdown(lockdown, now)
+
+    def apply_policy(self, text: str, name: str, author: str, note: str, origin: str = "") -> int:
+        """Judge by the policy `text` from now on; returns its revision. Raises SettingsError and LedgerError."""
+        policy = load_policy(text, name, services=self.services)
+        revision = self.ledger.apply_policy(text, author=author, note=note, origin=origin, now=self.clock())
+        self.policy, self.policy_text, self.policy_revision = policy, text, revision
+        self.detector.change(policy)
+        self.whitelist_changed(author, origin)
+        self.hosts_changed = True
+        self.say(f"policy revision {revision} by {author}" + (f": {note}" if note else ""))
+        return revision
+
+    def revision(self, number: int | None) -> PolicyRevision:
+        """A policy revision, the one in force without a number. Raises NotFoundError."""
+        found = self.ledger.policy(number)
+        if found is None:
+            raise NotFoundError(f"there is no policy revision {number}; see 'ringfence policy history'")
+        return found
+
+    # --- upkeep
+
+    def reconcile(self, *, always: bool = False) -> Difference | None:
+        """Make the kernel agree with the ledger, if there is reason to or `always`."""
+        if not always and not self.barrier.is_due():
+            return None
+        now = self.clock()
+        bans = self.ledger.bans()
+        before = self.barrier.trouble
+        difference = self.barrier.reconcile(bans, self.whitelist.list.all, self.ledger.lockdown(now), now)
+        if self.barrier.trouble != before:
+            self.say(f"firewall: {self.barrier.trouble}; tried again" if self.barrier.trouble else "firewall: works again")
+        if difference is None:
+            return None
+        confirmed = [ban for ban in bans if ban.state == "wanted" and ban.until > now and ban.id not in self.barrier.missing]
+        if confirmed:
+            self.ledger.mark_enforced(confirmed, now)
+        return difference
+
+    def tidy(self) -> None:
+        """What is due every minute: ends of bans, whitelist and lockdown, dropped packets, pruning."""
+        now = self.clock()
+        self.ledger.expire(now)
+        self.ledger.expire_allowed(now)
+        if self.barrier.lockdown_in_force and self.ledger.lockdown(now) is None:
+            self.barrier.lockdown(None, now)
+            self.say("lockdown ended")
+        dropped = self.barrier.dropped_since()
+        if dropped:
+            self.ledger.add_dropped_packets(dropped, now)
+        self.whitelist.refresh_own()
+        self.whitelist_changed("guard")
+
+    def resolved(self, answers: Mapping[str, tuple[str, ...]]) -> None:
+        """Take up what the host names of the whitelist resolve to."""
+        self.whitelist.resolved(answers)
+        _, lifted = self.whitelist_changed("guard")
+        for ban in lifted:
+            self.say(f"lifted the ban of {ban.target}: a host name of the whitelist covers it now")
+
+    def problems(self) -> list[str]:
+        """What is wrong now, the worst first; empty when everything is guarded."""
+        found = []
+        if not self.barrier.blocks:
+            found.append(f"{self.barrier.mode}: nothing is blocked")
+        found += self.barrier.problems()
+        if self.ledger_trouble:
+            found.append(self.ledger_trouble)
+        found += self.watch.standing() + self._catalogue_problems + self.watch.plan.problems
+        if not self.watch.found():
+            found.append("no log is watched: name one with [[source]] in the settings")
+        return found
+
+    def notices(self) -> list[str]:
+        """What is worth knowing and no fault."""
+        found = [f"service {name} is switched off" for name in sorted(self.policy.disabled)]
+        found += [f"{name} on the whitelist does not resolve; its last answer holds" for name in sorted(self.whitelist.failing)]
+        return found
+
+    # --- questions
+
+    def running(self, service: str | None = None) -> list[Ban]:
+        """The bans that run, of one service or all."""
+        return self.ledger.bans(active=True, service=service)
+
+    def targets_of(self, address: str) -> list[str]:
+        """The address itself and the networks that it may be banned with."""
+        network = ip_network(address)
+        limits = self.policy.limits
+        lengths = [limits.ipv4_network] if network.version == 4 else [limits.ipv6_prefix, limits.ipv6_network]
+        wider = [str(network.supernet(new_prefix=one)) for one in lengths if one < network.prefixlen]
+        return list(dict.fromkeys([address, *wider]))
+
+    def bans_of(self, address: str) -> list[Ban]:
+        """The running bans of `address` and of the networks that rules ban it with; quick."""
+        return [ban for target in self.targets_of(address) for ban in self.ledger.bans(active=True, target=target)]
+
+    def bans_on(self, address: str) -> list[Ban]:
+        """The running bans that hold `address`: its own, and those of any network around it."""
+        found = self.bans_of(address)
+        known = {ban.id for ban in found}
+        inside = ip_network(address)
+        for ban in self.ledger.bans(active=True, text="/"):
+            if ban.id not in known and (net := ip_network(ban.target)).version == inside.version and inside.subnet_of(net):
+                found.append(ban)
+        return found
+
+
+def _closed(verdict: Verdict) -> str:
+    return verdict.service if verdict.scope == "service" else EVERY
+
+
+def _service(ban: Ban) -> str:
+    return "all services" if ban.service == EVERY else ban.service

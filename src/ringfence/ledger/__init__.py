@@ -1,0 +1,29 @@
+"""The truth, in SQLite.
+
+Receives events, verdicts and read positions (all three committed in one transaction) and people's commands.
+Returns the bans to put into and take out of the kernel, and every list and number that is shown to people.
+Owns the database file: tables in `schema.sql`, statements in `queries.sql`.
+May import `model` and `errors`; of what stands left of it (sense, parse, detect) it needs nothing.
+"""
+
+from ringfence.ledger.facts import (
+    AuditEntry,
+    BanChange,
+    PolicyRevision,
+    Recorded,
+    RecordedVerdict,
+    ServiceStatistics,
+    Size,
+)
+from ringfence.ledger.store import Ledger
+
+__all__ = [
+    "AuditEntry",
+    "BanChange",
+    "Ledger",
+    "PolicyRevision",
+    "Recorded",
+    "RecordedVerdict",
+    "ServiceStatistics",
+    "Size",
+]

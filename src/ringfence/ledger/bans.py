@@ -1,0 +1,293 @@
+"""Bans: one running ban for each (target, service), every change of it kept, room made when the list is full."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from ringfence.ledger.connection import Row
+from ringfence.ledger.events import EventStore, event_from
+from ringfence.ledger.facts import BanChange, RecordedVerdict
+from ringfence.ledger.sql import QUERIES
+from ringfence.model import EVERY, Ban, BanState, Event, Verdict
+
+NEXT: Final[Mapping[tuple[str, str], BanState]] = {
+    ("", "made"): "wanted",
+    ("", "past"): "expired",
+    ("wanted", "extended"): "wanted",
+    ("wanted", "set"): "wanted",
+    ("wanted", "enforced"): "enforced",
+    ("wanted", "expired"): "expired",
+    ("wanted", "lifted"): "lifted",
+    ("wanted", "evicted"): "lifted",
+    ("enforced", "extended"): "wanted",
+    ("enforced", "set"): "wanted",
+    ("enforced", "expired"): "expired",
+    ("enforced", "lifted"): "lifted",
+    ("enforced", "evicted"): "lifted",
+}
+"""The state that a change leads to. What is not here can't happen: an ended ban never comes back, a new one is made."""
+
+EVIDENCE: Final = 20
+"""Events kept as evidence at each firing: the newest ones."""
+EVIDENCE_OF_A_BAN: Final = 100
+"""Events kept as evidence of one ban that was extended many times: the newest ones."""
+STEPS: Final = 200
+"""How far back along an address's events evidence is looked for."""
+RECENT: Final = 2_048
+"""How many of the last events are looked through for other addresses of a banned network."""
+ORDERS: Final = {"id": "id", "since": "since", "until": "until", "target": "target", "service": "service"}
+
+
+class BanStore(EventStore):
+    """Makes, extends, ends and lists bans."""
+
+    def _want(self, ban: Ban, now: float, *, by_hand: bool) -> tuple[Ban | None, list[Ban], list[Ban]]:
+        """Make `ban` (its id is ignored) or let it extend the running one.
+
+        Returns the ban that is now wanted (None: nothing to do), the evicted and the expired ones.
+        A rule never shortens; a ban by hand sets any end.
+        """
+        running = self._running_ban(ban.target, ban.service)
+        expired: list[Ban] = []
+        if running is not None and running.until <= ban.since:
+            expired.append(self._end(running, "expired", running.until, ""))
+            running = None
+        if running is None:
+            made, evicted = self._make(ban, now, automatic=not by_hand)
+            return made, evicted, expired
+        if by_hand:
+            author, reason, detail, note = ban.author, ban.reason, ban.detail, ban.note
+        elif ban.until <= running.until:
+            return None, [], expired
+        elif running.author.startswith("rule:"):
+            author, reason, detail, note = ban.author, ban.reason, ban.detail, running.note
+        else:
+            author, reason, detail, note = running.author, running.reason, running.detail, running.note
+        change = "set" if by_hand else "extended"
+        longer = msgspec.structs.replace(
+            running, until=ban.until, state=NEXT[running.state, change],
+            author=author, reason=reason, detail=detail, note=note,
+        )  # fmt: skip
+        values = msgspec.structs.asdict(longer)
+        self._run("change_ban", {**values, "automatic": author.startswith("rule:")})
+        self._run("insert_change", (longer.id, now, change, longer.state, longer.until, ban.author))
+        return longer, [], expired
+
+    def _make(self, ban: Ban, now: float, *, automatic: bool) -> tuple[Ban | None, list[Ban]]:
+        past = ban.until <= now
+        evicted: list[Ban] = []
+        if not past and self._running >= self.bans_capacity:
+            self._count("overflow", self._counters.get("overflow", 0) + 1)
+            row = self._row("ends_soonest")
+            if row is None:
+                return None, []
+            evicted.append(self._end(ban_from(row), "evicted", now, "capacity"))
+        change = "past" if past else "made"
+        state = NEXT["", change]
+        ended = ban.until if past else None
+        values = (
+            ban.target, ban.service, ban.since, ban.until, state, ban.author, ban.reason, ban.detail, ban.note,
+            ended, automatic,
+        )  # fmt: skip
+        number = int(self._run("insert_ban", values).fetchall()[0][0])
+        self._run("insert_change", (number, now, change, state, ban.until, ban.author))
+        self._add_statistic(ban.service, now, bans=1)
+        if not past:
+            self._running += 1
+            if self._running > self._counters.get("peak", 0):
+                self._count("peak", self._running)
+        return msgspec.structs.replace(ban, id=number, state=state, ended=ended), evicted
+
+    def _end(self, ban: Ban, change: str, now: float, author: str) -> Ban:
+        state = NEXT[ban.state, change]
+        self._run("end_ban", (ban.id, state, now))
+        self._run("insert_change", (ban.id, now, change, state, ban.until, author))
+        self._running -= 1
+        return msgspec.structs.replace(ban, state=state, ended=now)
+
+    def _running_ban(self, target: str, service: str) -> Ban | None:
+        row = self._row("running_ban", (target, service))
+        return ban_from(row[:11]) if row else None
+
+    def _judge(self, verdicts: Sequence[Verdict], events: Sequence[Event], now: float) -> tuple[dict[int, Ban], ...]:
+        """Record `verdicts` and the bans they make; returns wanted, evicted and expired bans by number."""
+        wanted: dict[int, Ban] = {}
+        evicted: dict[int, Ban] = {}
+        expired: dict[int, Ban] = {}
+        deciding = {(event.address, event.time): event for event in events} if verdicts else {}
+        rows: list[Row] = []
+        for verdict in verdicts:
+            number = None
+            if "block" in verdict.actions:
+                event = deciding.get((verdict.address, verdict.time))
+                number, ban, out, over = self._block(verdict, event, now)
+                if ban is not None and ban.ended is None:
+                    wanted[ban.id] = ban
+                evicted.update((old.id, old) for old in out)
+                expired.update((old.id, old) for old in over)
+            rows.append(_verdict_row(verdict, number))
+        self._connection.executemany(QUERIES["insert_verdict"], rows)
+        for old in evicted:
+            wanted.pop(old, None)
+        return wanted, evicted, expired
+
+    def _block(
+        self, verdict: Verdict, event: Event | None, now: float
+    ) -> tuple[int | None, Ban | None, list[Ban], list[Ban]]:
+        service = verdict.service if verdict.scope == "service" else EVERY
+        ban = Ban(
+            id=0, target=verdict.target, service=service, since=verdict.time, until=verdict.until, state="wanted",
+            author=f"rule:{verdict.rule}", reason=event.cause if event else "", detail=event.detail if event else "",
+        )  # fmt: skip
+        made, evicted, expired = self._want(ban, now, by_hand=False)
+        if made is None:
+            running = self._running_ban(verdict.target, service)
+            return running.id if running else None, None, evicted, expired
+        self._keep_evidence(made.id, verdict)
+        return made.id, made, evicted, expired
+
+    def _keep_evidence(self, number: int, verdict: Verdict) -> None:
+        """Copy the events that fired the rule: the newest EVIDENCE attempts of its address within its window."""
+        kept = self._run(
+            "copy_evidence",
+            {
+                "ban": number, "newest": self._newest_event(verdict.address), "service": verdict.service,
+                "since": verdict.since, "until": verdict.time, "steps": STEPS, "limit": EVIDENCE,
+            },
+        ).rowcount  # fmt: skip
+        if "/" in verdict.target and kept < min(verdict.count, EVIDENCE):
+            kept += self._keep_neighbours(number, verdict, EVIDENCE - kept)
+        if kept:
+            self._run("has_evidence", (number,))
+            self._run("trim_evidence", {"ban": number, "keep": EVIDENCE_OF_A_BAN})
+
+    def _keep_neighbours(self, number: int, verdict: Verdict, most: int) -> int:
+        inside = Membership(verdict.target)
+        window = {"after": self._last - RECENT, "since": verdict.since, "until": verdict.time}
+        kept = 0
+        for event, address in self._rows("recent_addresses", window):
+            if address != verdict.address and address in inside:
+                kept += max(self._run("copy_event", (number, event, verdict.service)).rowcount, 0)
+                if kept >= most:
+                    break
+        return kept
+
+    def mark_enforced(self, bans: Sequence[int | Ban], now: float) -> None:
+        """The kernel confirmed these bans (numbers, or the bans that were handed to it).
+
+        Given as Ban, one that was changed meanwhile stays wanted: what the kernel confirmed is not what it says now.
+        """
+        numbers = [(ban.id, ban.until) if isinstance(ban, Ban) else (ban, None) for ban in bans]
+        with self._writing():
+            notes = [(number, now, until) for number, until in numbers]
+            self._connection.executemany(QUERIES["note_enforced"], notes)
+            self._connection.executemany(QUERIES["mark_enforced"], numbers)
+
+    def expire(self, now: float) -> list[Ban]:
+        """End the bans whose time has come; returns them."""
+        due = [ban_from(row) for row in self._rows("due_bans", {"now": now})]
+        if not due:
+            return []
+        with self._writing():
+            return [self._end(ban, "expired", now, "") for ban in due]
+
+    def bans(
+        self, *, active: bool | None = True, service: str | None = None, target: str | None = None,
+        text: str | None = None, order: str = "id", descending: bool = False, limit: int = -1, offset: int = 0,
+    ) -> list[Ban]:  # fmt: skip
+        """Running bans, ended ones (`active=False`) or both (`None`), filtered, in one of the ORDERS; -1: no limit.
+
+        `text` is a part of the target.
+        """
+        if active and not (service or target or text or descending or offset) and order == "id" and limit < 0:
+            return sorted((ban_from(row) for row in self._rows("all_running")), key=lambda ban: ban.id)
+        values = {"active": active, "service": service, "target": target, "text": text}
+        rows = self._rows(
+            "bans", {**values, "limit": limit, "offset": offset},
+            order=ORDERS[order], direction="DESC" if descending else "ASC",
+        )  # fmt: skip
+        return [ban_from(row) for row in rows]
+
+    def count_bans(
+        self, *, active: bool | None = True, service: str | None = None, target: str | None = None,
+        text: str | None = None,
+    ) -> int:  # fmt: skip
+        """How many bans `bans` would return without a limit."""
+        return self._value("count_bans", {"active": active, "service": service, "target": target, "text": text})
+
+    def bans_since(self, time: float) -> list[Ban]:
+        """All bans that began at `time` or later, running or not, oldest first (for rules that count bans)."""
+        return [ban_from(row) for row in self._rows("bans_since", {"time": time})]
+
+    def ban_by_id(self, number: int) -> Ban | None:
+        """One ban by its number."""
+        row = self._row("ban", (number,))
+        return ban_from(row) if row else None
+
+    def history(self, target: str) -> list[Ban]:
+        """All bans that `target` ever had, oldest first."""
+        return self.bans(active=None, target=target)
+
+    def changes(self, number: int) -> list[BanChange]:
+        """Everything that happened to one ban, in order."""
+        names = ("time", "change", "state", "until", "author")
+        return [BanChange(**dict(zip(names, row, strict=True))) for row in self._rows("ban_changes", (number,))]
+
+    def evidence(self, number: int) -> list[Event]:
+        """The events that fired the rule of a ban, oldest first; also after the events themselves were pruned.
+
+        At most EVIDENCE events of each firing and EVIDENCE_OF_A_BAN of one ban, the newest ones.
+        """
+        return [event_from(row) for row in self._rows("evidence", (number,))]
+
+    def verdicts(self, *, after: int = 0, limit: int = 1000) -> list[RecordedVerdict]:
+        """Verdicts in the order they were recorded, from the one after number `after`."""
+        return [_verdict_from(row) for row in self._rows("verdicts", {"after": after, "limit": limit})]
+
+    def verdicts_of(self, target: str, *, limit: int = 100) -> list[RecordedVerdict]:
+        """The newest verdicts about `target`, newest first."""
+        return [_verdict_from(row) for row in self._rows("verdicts_of", {"target": target, "limit": limit})]
+
+
+class Membership:
+    """`address in Membership(network)`, for text; quicker than `ipaddress` by far."""
+
+    def __init__(self, network: str) -> None:
+        net = ipaddress.ip_network(network, strict=False)
+        self._family = socket.AF_INET if net.version == 4 else socket.AF_INET6
+        self._mask = int(net.netmask)
+        self._network = int(net.network_address)
+
+    def __contains__(self, address: str) -> bool:
+        try:
+            packed = socket.inet_pton(self._family, address)
+        except OSError:
+            return False
+        return int.from_bytes(packed, "big") & self._mask == self._network
+
+
+def ban_from(row: Row) -> Ban:
+    """A Ban of a row."""
+    number, target, service, since, until, state, author, reason, detail, note, ended = row
+    return Ban(
+        id=number, target=target, service=service, since=since, until=until, state=state, author=author,
+        reason=reason, detail=detail, note=note, ended=ended,
+    )  # fmt: skip
+
+
+def _verdict_row(verdict: Verdict, ban: int | None) -> Row:
+    return (
+        verdict.time, verdict.rule, verdict.service, verdict.target, verdict.address, verdict.until,
+        " ".join(verdict.actions), verdict.scope, verdict.count, verdict.since, ban,
+    )  # fmt: skip
+
+
+def _verdict_from(row: Row) -> RecordedVerdict:
+    number, ban, time, rule, service, target, address, until, actions, scope, count, since = row
+    verdict = Verdict(time, rule, service, target, address, until, tuple(actions.split()), scope, count, since)
+    return RecordedVerdict(id=number, ban=ban, verdict=verdict)

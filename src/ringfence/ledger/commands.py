@@ -1,0 +1,165 @@
+"""What people order: bans by hand, lifting, whitelist, lockdown, policy. Each is one durable transaction with its
+audit row, so that what was acknowledged was also written down who ordered it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ringfence.ledger.bans import BanStore, ban_from
+from ringfence.ledger.connection import Row
+from ringfence.ledger.facts import AuditEntry, PolicyRevision
+from ringfence.model import AllowEntry, Ban, Lockdown
+
+_POLICY: Final = ("revision", "text", "author", "time", "note")
+
+
+class CommandStore(BanStore):
+    """Carries out commands durably. `origin` says where a command came from (socket peer, page, address)."""
+
+    # ---- bans
+
+    def ban(
+        self, target: str, service: str, since: float, until: float, *, author: str, reason: str = "",
+        detail: str = "", note: str = "", origin: str = "", now: float,
+    ) -> Ban | None:  # fmt: skip
+        """Ban by hand: makes a ban or sets the running one's end, also to an earlier one.
+
+        None when the list is full of bans by hand and takes no more.
+        """
+        ban = Ban(
+            id=0, target=target, service=service, since=since, until=until, state="wanted",
+            author=author, reason=reason, detail=detail, note=note,
+        )  # fmt: skip
+        with self._writing(durable=True):
+            arguments = {"target": target, "service": service, "until": until, "note": note}
+            self._audit(now, author, "ban", arguments, origin)
+            made, _, _ = self._want(ban, now, by_hand=True)
+            return made
+
+    def lift(self, target: str | None, service: str | None, *, author: str, origin: str = "", now: float) -> list[Ban]:
+        """Lift the running bans of `target` and `service` (None: any); returns them, lifted."""
+        with self._writing(durable=True):
+            self._audit(now, author, "unban", {"target": target, "service": service}, origin)
+            rows = self._rows("bans_to_lift", {"target": target, "service": service})
+            return [self._end(ban_from(row), "lifted", now, author) for row in rows]
+
+    # ---- whitelist
+
+    def allow(
+        self, entry: AllowEntry, lifted_ids: Sequence[int] = (), *, author: str, origin: str = "", now: float
+    ) -> list[Ban]:
+        """Store a whitelist entry and lift the given bans, which it covers, in the same transaction.
+
+        An entry for the same target and service is replaced. Returns the bans that ran and were lifted.
+        """
+        with self._writing(durable=True):
+            arguments = {"target": entry.target, "service": entry.service, "expires": entry.expires, "note": entry.note}
+            self._audit(now, author, "allow", {**arguments, "lifted": list(lifted_ids)}, origin)
+            self._run("set_allow", _allow_row(entry))
+            return self._lift_numbers(lifted_ids, author, now)
+
+    def lift_by_id(self, numbers: Sequence[int], *, author: str, origin: str = "", now: float) -> list[Ban]:
+        """Lift bans by number; returns those that ran (a host name of the whitelist moved, …)."""
+        with self._writing(durable=True):
+            self._audit(now, author, "unban", {"ids": list(numbers)}, origin)
+            return self._lift_numbers(numbers, author, now)
+
+    def _lift_numbers(self, numbers: Sequence[int], author: str, now: float) -> list[Ban]:
+        bans = (self.ban_by_id(number) for number in numbers)
+        return [self._end(ban, "lifted", now, author) for ban in bans if ban is not None and ban.ended is None]
+
+    def disallow(self, target: str, service: str, *, author: str, origin: str = "", now: float) -> AllowEntry | None:
+        """Take an entry off the whitelist; returns it, None when there was none."""
+        with self._writing(durable=True):
+            self._audit(now, author, "disallow", {"target": target, "service": service}, origin)
+            row = self._row("allow_entry", (target, service))
+            self._run("delete_allow", (target, service))
+            return _allow_from(row) if row else None
+
+    def whitelist(self, now: float = -math.inf) -> list[AllowEntry]:
+        """The entries that hold at `now` (default: all), in the order they were made."""
+        return [_allow_from(row) for row in self._rows("whitelist", {"now": now})]
+
+    def note_resolution(self, target: str, addresses: Sequence[str]) -> None:
+        """Keep what the host name `target` resolved to; give only good answers, so the last good one stays."""
+        with self._writing():
+            self._run("set_resolution", {"target": target, "addresses": json.dumps(list(addresses))})
+
+    def expire_allowed(self, now: float) -> list[AllowEntry]:
+        """Drop the whitelist entries whose time is over; returns them."""
+        with self._writing():
+            return [_allow_from(row) for row in self._run("expired_allow", {"now": now}).fetchall()]
+
+    # ---- lockdown
+
+    def set_lockdown(self, lockdown: Lockdown | None, *, author: str, origin: str = "", now: float) -> None:
+        """Begin a lockdown (in place of one that runs), or end it with None."""
+        arguments: dict[str, object] = {"on": lockdown is not None}
+        with self._writing(durable=True):
+            self._run("end_lockdown", {"now": now})
+            if lockdown is not None:
+                arguments |= {"services": list(lockdown.services), "until": lockdown.until}
+                services = json.dumps(list(lockdown.services))
+                self._run("insert_lockdown", (services, lockdown.since, lockdown.until, lockdown.author or author))
+            self._audit(now, author, "lockdown", arguments, origin)
+
+    def lockdown(self, now: float) -> Lockdown | None:
+        """The lockdown in force at `now`."""
+        row = self._row("lockdown", {"now": now})
+        if row is None:
+            return None
+        return Lockdown(services=tuple(json.loads(row[0])), since=row[1], until=row[2], author=row[3])
+
+    # ---- policy
+
+    def apply_policy(self, text: str, *, author: str, note: str = "", origin: str = "", now: float) -> int:
+        """Make `text` (TOML, checked by the caller) the policy; returns its revision."""
+        with self._writing(durable=True):
+            revision = int(self._run("insert_policy", (text, author, now, note)).fetchall()[0][0])
+            self._audit(now, author, "policy apply", {"revision": revision, "note": note}, origin)
+            return revision
+
+    def policy(self, revision: int | None = None) -> PolicyRevision | None:
+        """One revision of the policy, the newest without a number; None when there is none."""
+        row = self._row("policy", (revision,))
+        return PolicyRevision(**dict(zip(_POLICY, row, strict=True))) if row else None
+
+    def policy_history(self, *, limit: int = 100) -> list[PolicyRevision]:
+        """The revisions of the policy, newest first."""
+        rows = self._rows("policy_history", {"limit": limit})
+        return [PolicyRevision(**dict(zip(_POLICY, row, strict=True))) for row in rows]
+
+    # ---- audit
+
+    def audit(self, command: str, arguments: Mapping[str, Any], author: str, origin: str, now: float) -> None:
+        """Write down a command that changes nothing else in the ledger."""
+        with self._writing(durable=True):
+            self._audit(now, author, command, arguments, origin)
+
+    def _audit(self, now: float, author: str, command: str, arguments: Mapping[str, Any], origin: str) -> None:
+        finite = {name: "forever" if value == math.inf else value for name, value in arguments.items()}
+        self._run("insert_audit", (now, author, command, json.dumps(finite), origin))
+
+    def audit_log(self, *, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
+        """The newest commands, newest first; to page on, give the last one's number as `before`."""
+        rows = self._rows("audit_log", {"limit": limit, "before": before or 1 << 62})
+        return [
+            AuditEntry(id=number, time=time, author=author, command=command, arguments=json.loads(text), origin=origin)
+            for number, time, author, command, text, origin in rows
+        ]
+
+
+def _allow_row(entry: AllowEntry) -> Row:
+    addresses = json.dumps(list(entry.addresses))
+    return (entry.target, entry.service, entry.note, entry.author, entry.created, entry.expires, addresses)
+
+
+def _allow_from(row: Row) -> AllowEntry:
+    target, service, note, author, created, expires, addresses = row
+    return AllowEntry(
+        target=target, service=service, note=note, author=author, created=created, expires=expires,
+        addresses=tuple(json.loads(addresses)),
+    )  # fmt: skip

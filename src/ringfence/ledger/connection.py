@@ -1,0 +1,158 @@
+"""The connection under the ledger: transactions, errors told in our words, and what is kept in memory about the file.
+
+The log path commits with `synchronous=NORMAL`: in WAL mode that survives a kill at any instant without an fsync a
+batch. Commands commit with `FULL`, so that they also survive a power cut once they were acknowledged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from ringfence.errors import LedgerError
+from ringfence.ledger.opening import check_version
+from ringfence.ledger.sql import QUERIES
+
+_ADVICE: Final = {
+    sqlite3.SQLITE_FULL: "make room on its disk; nothing of this step was kept, it can be repeated",
+    sqlite3.SQLITE_IOERR: "check its disk; nothing of this step was kept, it can be repeated",
+    sqlite3.SQLITE_READONLY: "make the file and its directory writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "check that the file and its directory exist and are writable for this user",
+    sqlite3.SQLITE_BUSY: "another process writes to it; only one guard may use a ledger",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: stop the guard and restore it from a backup, or move it away",
+}
+CACHED_SERVICES: Final = 62
+"""Services that have a bit of their own; all later ones share the last bit and are shown as "other"."""
+
+Row = tuple[Any, ...]
+
+
+class Store:
+    """One connection. `writable` is False for readers, whose attempts to write raise LedgerError."""
+
+    def __init__(self, path: Path, *, writable: bool, bans_capacity: int, keep_events: float, max_bytes: int) -> None:
+        self.path = path
+        self.writable = writable
+        self.bans_capacity = bans_capacity
+        self.keep_events = keep_events
+        self.max_bytes = max_bytes
+        self._stale = True
+        self._now = 0.0
+        self._last = 0
+        self._running = 0
+        self._counters: dict[str, int] = {}
+        self._changed: set[str] = set()
+        self._newest: dict[str, int] = {}
+        self._contexts: dict[tuple[object, ...], int] = {}
+        self._bits: dict[str, int] = {}
+        with self._told():
+            self._connection = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "rw" if self.writable else "ro"
+        address = f"{self.path.absolute().as_uri()}?mode={mode}"
+        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, cached_statements=256)
+        cache = 8192 if self.writable else 2048
+        connection.execute(f"PRAGMA cache_size = -{cache}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        if self.writable:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            connection.execute("PRAGMA journal_size_limit = 33554432")
+        else:
+            connection.execute("PRAGMA query_only = ON")
+        check_version(self.path, connection.execute("PRAGMA user_version").fetchone()[0])
+        return connection
+
+    def close(self) -> None:
+        """Close the connection; the last one to close moves the write-ahead log into the file."""
+        with self._told():
+            self._connection.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def _error(self, error: sqlite3.Error) -> LedgerError:
+        code = getattr(error, "sqlite_errorcode", None)
+        advice = _ADVICE.get((code or 0) & 0xFF, "see the cause; nothing of this step was kept")
+        return LedgerError(f"{self.path}: the ledger failed: {error}; {advice}")
+
+    @contextmanager
+    def _writing(self, *, durable: bool = False) -> Iterator[None]:
+        """One transaction: all of it or, after any error, nothing, also not in memory."""
+        if not self.writable:
+            raise LedgerError(f"{self.path}: opened for reading only; give the command to the guard instead")
+        execute = self._connection.execute
+        try:
+            if self._stale:
+                self._load()
+            if durable:
+                execute(QUERIES["durable"])
+            execute(QUERIES["begin"])
+            yield
+            self._save_counters()
+            execute(QUERIES["commit"])
+        except sqlite3.Error as error:
+            self._undo()
+            raise self._error(error) from error
+        except BaseException:
+            self._undo()
+            raise
+        finally:
+            if durable:
+                execute(QUERIES["quick"])
+
+    def _undo(self) -> None:
+        self._stale = True
+        if self._connection.in_transaction:
+            self._connection.execute(QUERIES["rollback"])
+
+    def _load(self) -> None:
+        """Read what is kept in memory from the file: at opening, and after a transaction that failed."""
+        self._newest.clear()
+        self._contexts.clear()
+        self._changed.clear()
+        self._counters = dict(self._rows("counters"))
+        self._last = max(self._value("last_event"), self._counters.get("folded", 0))
+        self._running = self._value("running_bans")
+        self._bits = {name: bit for bit, name in self._rows("services")}
+        # Events that were not folded yet are the only place that knows the newest event of their addresses.
+        self._newest.update(self._rows("unfolded_addresses", {"folded": self._counters.get("folded", 0)}))
+        self._stale = False
+
+    def _count(self, name: str, value: int) -> None:
+        self._counters[name] = value
+        self._changed.add(name)
+
+    def _save_counters(self) -> None:
+        for name in self._changed:
+            self._run("set_counter", (name, self._counters[name]))
+        self._changed.clear()
+
+    def _run(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> sqlite3.Cursor:
+        """Run a statement for its effect, within a transaction."""
+        return self._connection.execute(QUERIES[name], values)
+
+    def _rows(self, name: str, values: Mapping[str, object] | tuple[object, ...] = (), **words: str) -> list[Row]:
+        """All rows of a statement; `words` fill its braces and come from tables in the code only."""
+        text = QUERIES[name]
+        for word, put in words.items():
+            text = text.replace("{" + word + "}", put)
+        with self._told():
+            return self._connection.execute(text, values).fetchall()
+
+    def _row(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> Row | None:
+        rows = self._rows(name, values)
+        return rows[0] if rows else None
+
+    def _value(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> int:
+        row = self._row(name, values)
+        return int(row[0]) if row and row[0] is not None else 0

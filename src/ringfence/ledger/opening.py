@@ -1,0 +1,98 @@
+"""Makes a new ledger file, and looks at an existing one before anything may be written to it.
+
+A file that is not ours, corrupt or of a newer version is refused and stays as it is. The first look reads the header
+only (SQLite file format, section 1.3): the magic, `user_version` at offset 60, `application_id` at offset 68.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from ringfence.errors import LedgerError
+from ringfence.ledger.sql import SCHEMA
+
+APPLICATION_ID: Final = 0x52464E43  # "RFNC"
+VERSION: Final = 1
+CHECKED_WHOLE: Final = 16 << 20
+"""Bytes up to which a file is checked page by page at opening; above, only its header and its tables are looked at."""
+
+_MAGIC: Final = b"SQLite format 3\x00"
+_HEADER: Final = 100
+_ADVICE: Final = "move it away to begin a new one, or restore it from a backup; it was left as it is"
+
+
+def ensure_file(path: Path) -> None:
+    """Make an empty ledger (mode 0640) where there is none, with its directory; check the one that is there.
+
+    Raises LedgerError, with `refused` when the file must not be used.
+    """
+    try:
+        if not path.exists():
+            _create(path)
+            return
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = file.read(_HEADER)
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"{path}: can't make or read the ledger: {error}; check directory, owner and room") from error
+    _check_header(path, header)
+    _check_content(path, size)
+
+
+def _create(path: Path) -> None:
+    """Written under another name and renamed when complete, so that a kill never leaves half a ledger."""
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    for leftover in (new, new.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o640))
+    connection = sqlite3.connect(new, isolation_level=None)
+    try:
+        connection.executescript(
+            f"PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = {APPLICATION_ID};"
+            f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT; PRAGMA journal_mode = WAL;"
+        )
+    finally:
+        connection.close()
+    new.rename(path)
+
+
+def _check_header(path: Path, header: bytes) -> None:
+    if len(header) < _HEADER or not header.startswith(_MAGIC):
+        raise LedgerError(f"{path}: not an SQLite database, or damaged; {_ADVICE}", refused=True)
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise LedgerError(f"{path}: a database of another program; {_ADVICE}", refused=True)
+    check_version(path, int.from_bytes(header[60:64], "big"))
+
+
+def check_version(path: Path, version: int) -> None:
+    """Raise LedgerError(refused) unless this program can use a ledger of `version`."""
+    if version != VERSION:
+        raise LedgerError(
+            f"{path}: a ledger of version {version}, this program knows version {VERSION}; "
+            f"use the program that wrote it, or {_ADVICE}",
+            refused=True,
+        )
+
+
+def _check_content(path: Path, size: int) -> None:
+    """Through a read-only connection, which neither recovers nor checkpoints into the file."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            if size <= CHECKED_WHOLE:
+                fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if fault != "ok":
+                    raise LedgerError(f"{path}: the ledger is damaged ({fault}); {_ADVICE}", refused=True)
+            if not {"event", "ban", "position"} <= tables:
+                raise LedgerError(f"{path}: the ledger lacks its tables; {_ADVICE}", refused=True)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise LedgerError(f"{path}: the ledger is damaged ({error}); {_ADVICE}", refused=True) from error
+        raise LedgerError(f"{path}: can't read the ledger: {error}; check owner, rights and room") from error

@@ -1,0 +1,381 @@
+-- Every statement of the ledger, by name. Words in braces are put in from fixed tables in the code, never from data.
+
+-- name: begin
+BEGIN IMMEDIATE
+
+-- name: commit
+COMMIT
+
+-- name: rollback
+ROLLBACK
+
+-- name: durable
+PRAGMA synchronous = FULL
+
+-- name: quick
+PRAGMA synchronous = NORMAL
+
+-- ---------------------------------------------------------------- counters
+
+-- name: counters
+SELECT name, value FROM counter
+
+-- name: folded
+SELECT value FROM counter WHERE name = 'folded'
+
+-- name: set_counter
+INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: last_event
+SELECT coalesce(max(id), 0) FROM event
+
+-- name: running_bans
+SELECT count(*) FROM ban WHERE ended IS NULL
+
+-- ---------------------------------------------------------------- events
+
+-- name: insert_event
+INSERT INTO event (id, time, address, context, account, detail, line, session, token, previous)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, coalesce(?10, (SELECT newest FROM attacker WHERE address = ?3)))
+
+-- name: find_context
+SELECT id FROM context
+WHERE service = ?1 AND failed = ?2 AND cause = ?3 AND proven = ?4 AND pattern = ?5 AND source = ?6
+
+-- name: count_contexts
+SELECT count(*) FROM context
+
+-- name: insert_context
+INSERT INTO context (service, failed, cause, proven, pattern, source, mask) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+RETURNING id
+
+-- name: services
+SELECT bit, name FROM service ORDER BY bit
+
+-- name: insert_service
+INSERT INTO service (bit, name) VALUES (?1, ?2)
+
+-- name: fold_attackers
+INSERT INTO attacker (address, attempts, successes, first_seen, last_seen, services, recent, newest)
+SELECT e.address, sum(c.failed), count(*) - sum(c.failed),
+       min(iif(c.failed, e.time, 9e999)), max(iif(c.failed, e.time, -9e999)), c.mask, c.mask, max(e.id)
+FROM event e CROSS JOIN context c ON c.id = e.context
+WHERE e.id > :folded AND e.id <= :last
+GROUP BY e.address, c.mask
+ON CONFLICT (address) DO UPDATE SET
+  attempts = attempts + excluded.attempts, successes = successes + excluded.successes,
+  first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen),
+  services = services | excluded.services, recent = recent | excluded.recent, newest = max(newest, excluded.newest)
+
+-- name: fold_services
+SELECT c.service, c.failed, sum(n), min(oldest), max(newest)
+FROM (SELECT context, count(*) AS n, min(time) AS oldest, max(time) AS newest
+      FROM event WHERE id > :folded AND id <= :last GROUP BY context) e
+JOIN context c ON c.id = e.context GROUP BY c.service, c.failed
+
+-- name: extend_block
+UPDATE block SET last = :last, oldest = min(oldest, :oldest), newest = max(newest, :newest)
+WHERE first = (SELECT max(first) FROM block) AND last - first < :span
+
+-- name: insert_block
+INSERT INTO block (first, last, oldest, newest) VALUES (:first, :last, :oldest, :newest)
+
+-- name: first_block_since
+SELECT min(first) FROM block WHERE newest >= :time
+
+-- name: events_page
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM event e JOIN context c ON c.id = e.context
+WHERE e.id >= :start AND e.id < :stop AND e.time >= :time ORDER BY e.id
+
+-- name: newest_event
+SELECT newest FROM attacker WHERE address = :address
+
+-- name: newest_unfolded
+SELECT max(id) FROM event
+WHERE id > (SELECT coalesce(max(value), 0) FROM counter WHERE name = 'folded') AND address = :address
+
+-- name: unfolded_addresses
+SELECT address, max(id) FROM event WHERE id > :folded GROUP BY address
+
+-- name: walk
+WITH RECURSIVE chain (id, previous) AS (
+  SELECT id, previous FROM event WHERE id = :newest
+  UNION ALL
+  SELECT e.id, e.previous FROM chain JOIN event e ON e.id = chain.previous
+)
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM chain CROSS JOIN event e ON e.id = chain.id JOIN context c ON c.id = e.context
+WHERE e.id < :before LIMIT :limit
+
+-- name: accounts
+WITH RECURSIVE chain (id, previous, account) AS (
+  SELECT id, previous, account FROM event WHERE id = :newest
+  UNION ALL
+  SELECT e.id, e.previous, e.account FROM chain JOIN event e ON e.id = chain.previous LIMIT :steps
+)
+SELECT account FROM chain WHERE account <> '' GROUP BY account ORDER BY max(id) DESC LIMIT :limit
+
+-- ---------------------------------------------------------------- attackers
+
+-- name: attackers
+SELECT address, attempts, services, first_seen, last_seen, successes, newest FROM attacker
+WHERE attempts > :above AND attempts <= :most AND last_seen >= :since
+  AND (:mask IS NULL OR services & :mask) AND (:text IS NULL OR instr(address, :text))
+ORDER BY {order} {direction}, address LIMIT :limit OFFSET :offset
+
+-- name: count_attackers
+SELECT count(*) FROM attacker
+WHERE attempts > :above AND attempts <= :most AND last_seen >= :since
+  AND (:mask IS NULL OR services & :mask) AND (:text IS NULL OR instr(address, :text))
+
+-- name: attacker
+SELECT address, attempts, services, first_seen, last_seen, successes, newest FROM attacker WHERE address = :address
+
+-- ---------------------------------------------------------------- positions
+
+-- name: positions
+SELECT source, inode, fingerprint, fingerprinted, offset, line, cursor FROM position
+
+-- name: set_position
+INSERT INTO position (source, inode, fingerprint, fingerprinted, offset, line, cursor) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (source) DO UPDATE SET inode = excluded.inode, fingerprint = excluded.fingerprint,
+  fingerprinted = excluded.fingerprinted, offset = excluded.offset, line = excluded.line, cursor = excluded.cursor
+
+-- name: delete_position
+DELETE FROM position WHERE source = ?
+
+-- ---------------------------------------------------------------- bans
+
+-- name: running_ban
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended, automatic FROM ban
+WHERE target = ?1 AND service = ?2 AND ended IS NULL
+
+-- name: insert_ban
+INSERT INTO ban (target, service, since, until, state, author, reason, detail, note, ended, automatic)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+
+-- name: change_ban
+UPDATE ban SET until = :until, state = :state, author = :author, reason = :reason, detail = :detail, note = :note,
+  automatic = :automatic WHERE id = :id
+
+-- name: end_ban
+UPDATE ban SET state = ?2, ended = ?3 WHERE id = ?1
+
+-- name: insert_change
+INSERT INTO ban_change (ban, time, change, state, until, author) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: note_enforced
+INSERT INTO ban_change (ban, time, change, state, until, author)
+SELECT id, ?2, 'enforced', 'enforced', until, '' FROM ban
+WHERE id = ?1 AND state = 'wanted' AND until = coalesce(?3, until)
+
+-- name: mark_enforced
+UPDATE ban SET state = 'enforced' WHERE id = ?1 AND state = 'wanted' AND until = coalesce(?2, until)
+
+-- name: due_bans
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE ended IS NULL AND automatic IN (0, 1) AND until <= :now ORDER BY until
+
+-- name: ends_soonest
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE ended IS NULL AND automatic = 1 ORDER BY until LIMIT 1
+
+-- name: bans_to_lift
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE ended IS NULL AND (:target IS NULL OR target = :target) AND (:service IS NULL OR service = :service)
+ORDER BY id
+
+-- name: ban
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban WHERE id = ?
+
+-- name: all_running
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE ended IS NULL
+
+-- name: bans
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE (:active IS NULL OR (ended IS NULL) = :active) AND (:service IS NULL OR service = :service)
+  AND (:target IS NULL OR target = :target) AND (:text IS NULL OR instr(target, :text))
+ORDER BY {order} {direction}, id {direction} LIMIT :limit OFFSET :offset
+
+-- name: count_bans
+SELECT count(*) FROM ban
+WHERE (:active IS NULL OR (ended IS NULL) = :active) AND (:service IS NULL OR service = :service)
+  AND (:target IS NULL OR target = :target) AND (:text IS NULL OR instr(target, :text))
+
+-- name: bans_since
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE since >= :time ORDER BY id
+
+-- name: ban_changes
+SELECT time, change, state, until, author FROM ban_change WHERE ban = ? ORDER BY id
+
+-- name: copy_evidence
+WITH RECURSIVE chain (id, previous) AS (
+  SELECT id, previous FROM event WHERE id = :newest
+  UNION ALL
+  SELECT e.id, e.previous FROM chain JOIN event e ON e.id = chain.previous LIMIT :steps
+)
+INSERT OR IGNORE INTO evidence (ban, event, time, address, context, account, detail, line, session, token)
+SELECT :ban, e.id, e.time, e.address, e.context, e.account, e.detail, e.line, e.session, e.token
+FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
+WHERE e.time BETWEEN :since AND :until AND c.failed AND c.service = :service LIMIT :limit
+
+-- name: recent_addresses
+SELECT id, address FROM event WHERE id > :after AND time BETWEEN :since AND :until ORDER BY id DESC
+
+-- name: copy_event
+INSERT OR IGNORE INTO evidence (ban, event, time, address, context, account, detail, line, session, token)
+SELECT ?1, e.id, e.time, e.address, e.context, e.account, e.detail, e.line, e.session, e.token
+FROM event e JOIN context c ON c.id = e.context WHERE e.id = ?2 AND c.failed AND c.service = ?3
+
+-- name: trim_evidence
+DELETE FROM evidence WHERE ban = :ban AND event <=
+  (SELECT event FROM evidence WHERE ban = :ban ORDER BY event DESC LIMIT 1 OFFSET :keep)
+
+-- name: has_evidence
+UPDATE ban SET evidence = 1 WHERE id = ?
+
+-- name: evidence
+SELECT e.event, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM evidence e JOIN context c ON c.id = e.context WHERE e.ban = ? ORDER BY e.event
+
+-- name: insert_verdict
+INSERT INTO verdict (time, rule, service, target, address, until, actions, scope, count, since, ban)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: verdicts
+SELECT id, ban, time, rule, service, target, address, until, actions, scope, count, since FROM verdict
+WHERE id > :after ORDER BY id LIMIT :limit
+
+-- name: verdicts_of
+SELECT id, ban, time, rule, service, target, address, until, actions, scope, count, since FROM verdict
+WHERE target = :target ORDER BY id DESC LIMIT :limit
+
+-- ---------------------------------------------------------------- whitelist and lockdown
+
+-- name: set_allow
+INSERT INTO allow (target, service, note, author, created, expires, addresses) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (target, service) DO UPDATE SET note = excluded.note, author = excluded.author,
+  created = excluded.created, expires = excluded.expires, addresses = excluded.addresses
+
+-- name: whitelist
+SELECT target, service, note, author, created, expires, addresses FROM allow WHERE expires > :now
+ORDER BY created, target, service
+
+-- name: allow_entry
+SELECT target, service, note, author, created, expires, addresses FROM allow WHERE target = ? AND service = ?
+
+-- name: delete_allow
+DELETE FROM allow WHERE target = ? AND service = ?
+
+-- name: expired_allow
+DELETE FROM allow WHERE expires <= :now RETURNING target, service, note, author, created, expires, addresses
+
+-- name: set_resolution
+UPDATE allow SET addresses = :addresses WHERE target = :target AND addresses <> :addresses
+
+-- name: end_lockdown
+UPDATE lockdown SET ended = :now WHERE ended IS NULL
+
+-- name: insert_lockdown
+INSERT INTO lockdown (services, since, until, author) VALUES (?, ?, ?, ?)
+
+-- name: lockdown
+SELECT services, since, until, author FROM lockdown WHERE ended IS NULL AND until > :now ORDER BY id DESC LIMIT 1
+
+-- ---------------------------------------------------------------- policy and audit
+
+-- name: insert_policy
+INSERT INTO policy (text, author, time, note) VALUES (?, ?, ?, ?) RETURNING revision
+
+-- name: policy
+SELECT revision, text, author, time, note FROM policy WHERE revision = coalesce(?1, (SELECT max(revision) FROM policy))
+
+-- name: policy_history
+SELECT revision, text, author, time, note FROM policy ORDER BY revision DESC LIMIT :limit
+
+-- name: insert_audit
+INSERT INTO audit (time, author, command, arguments, origin) VALUES (?, ?, ?, ?, ?)
+
+-- name: audit_log
+SELECT id, time, author, command, arguments, origin FROM audit WHERE id < :before ORDER BY id DESC LIMIT :limit
+
+-- ---------------------------------------------------------------- statistics
+
+-- name: add_statistic
+INSERT INTO statistic (service, since, attempts, successes, forgotten, bans, packets, mails)
+VALUES (:service, :now, :attempts, :successes, :forgotten, :bans, :packets, :mails)
+ON CONFLICT (service) DO UPDATE SET attempts = attempts + excluded.attempts,
+  successes = successes + excluded.successes, forgotten = forgotten + excluded.forgotten, bans = bans + excluded.bans,
+  packets = packets + excluded.packets, mails = mails + excluded.mails
+
+-- name: statistics
+SELECT service, since, attempts, successes, forgotten, bans, packets, mails FROM statistic ORDER BY service
+
+-- name: recent_masks
+SELECT recent, count(*) FROM attacker GROUP BY recent
+
+-- name: reset_statistics
+UPDATE statistic SET since = :now, attempts = 0, successes = 0, forgotten = 0, bans = 0, packets = 0, mails = 0
+WHERE :service IS NULL OR service = :service
+
+-- name: reset_recent
+UPDATE attacker SET recent = recent & ~:mask WHERE recent & :mask
+
+-- ---------------------------------------------------------------- upkeep
+
+-- name: oldest_block
+SELECT first, last, newest FROM block ORDER BY first LIMIT 1
+
+-- name: delete_events
+DELETE FROM event WHERE id BETWEEN :first AND :last
+
+-- name: shorten_block
+UPDATE block SET first = :first WHERE first = :old
+
+-- name: delete_block
+DELETE FROM block WHERE first = :first
+
+-- name: prune_verdicts
+DELETE FROM verdict WHERE id IN
+  (SELECT id FROM (SELECT id, time FROM verdict ORDER BY id LIMIT :rows) WHERE time < :limit)
+
+-- name: bans_with_old_evidence
+SELECT id FROM ban WHERE evidence AND ended IS NOT NULL AND ended < :limit ORDER BY ended LIMIT :rows
+
+-- name: delete_evidence
+DELETE FROM evidence WHERE ban = ?
+
+-- name: no_evidence
+UPDATE ban SET evidence = 0 WHERE id = ?
+
+-- name: attackers_after
+SELECT max(address), count(*) FROM (SELECT address FROM attacker WHERE address > :after ORDER BY address LIMIT :rows)
+
+-- name: delete_attackers
+DELETE FROM attacker
+WHERE address > :after AND address <= :upto AND newest < :floor AND (last_seen < :limit OR :full)
+  AND NOT EXISTS (SELECT 1 FROM ban WHERE target = attacker.address AND ended IS NULL)
+RETURNING recent
+
+-- name: floor
+SELECT coalesce((SELECT min(first) FROM block), (SELECT value + 1 FROM counter WHERE name = 'folded'), 0)
+
+-- name: vacuum
+PRAGMA incremental_vacuum({pages})
+
+-- name: pages
+SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+
+-- name: checkpoint
+PRAGMA wal_checkpoint(TRUNCATE)
+
+-- name: count_rows
+SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM attacker) AS attackers,
+  (SELECT count(*) FROM ban) AS bans, (SELECT count(*) FROM evidence) AS evidence,
+  (SELECT count(*) FROM verdict) AS verdicts

@@ -1,0 +1,61 @@
+"""Statistics per service since their last reset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ringfence.ledger.attackers import AttackerStore
+from ringfence.ledger.commands import CommandStore
+from ringfence.ledger.facts import ServiceStatistics
+
+
+class StatisticsStore(CommandStore, AttackerStore):
+    """Counts as events and bans are recorded; distinct addresses are counted when asked."""
+
+    def statistics(self) -> list[ServiceStatistics]:
+        """One row for each service that was ever seen, by name; EVERY holds the bans of all services."""
+        self._catch_up()
+        bits = self._service_names()
+        addresses = dict.fromkeys(bits.values(), 0)
+        for mask, count in self._rows("recent_masks"):
+            for bit, name in bits.items():
+                if mask >> bit & 1:
+                    addresses[name] += count
+        return [
+            ServiceStatistics(
+                service=service,
+                since=since,
+                attempts=attempts,
+                successes=successes,
+                addresses=addresses.get(service, 0) + forgotten,
+                bans=bans,
+                packets=packets,
+                mails=mails,
+            )
+            for service, since, attempts, successes, forgotten, bans, packets, mails in self._rows("statistics")
+        ]
+
+    def reset_statistics(
+        self, service: str | None = None, *, author: str, origin: str = "", now: float
+    ) -> list[ServiceStatistics]:
+        """Begin to count anew, for one service or all; returns what had been counted until then."""
+        before = self.statistics()
+        names = [service] if service else [row.service for row in before]
+        with self._writing(durable=True):
+            self._audit(now, author, "stats reset", {"service": service}, origin)
+            self._run("reset_statistics", {"service": service, "now": now})
+            mask = sum(1 << self._bits[name] for name in names if name in self._bits)
+            self._run("reset_recent", {"mask": mask})
+        return [row for row in before if row.service in names]
+
+    def add_dropped_packets(self, packets: Mapping[str, int], now: float) -> None:
+        """Add packets that the kernel dropped, by service (EVERY: bans of all services)."""
+        with self._writing():
+            for service, count in packets.items():
+                self._add_statistic(service, now, packets=count)
+
+    def add_mails(self, mails: Mapping[str, int], now: float) -> None:
+        """Add mails that were sent, by service."""
+        with self._writing():
+            for service, count in mails.items():
+                self._add_statistic(service, now, mails=count)

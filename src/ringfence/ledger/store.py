@@ -1,0 +1,111 @@
+"""The ledger itself: opening, and the one transaction of the log path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ringfence.errors import LedgerError
+from ringfence.ledger.connection import Row
+from ringfence.ledger.events import FOLD, LIVE, storable
+from ringfence.ledger.facts import Recorded
+from ringfence.ledger.opening import ensure_file
+from ringfence.ledger.upkeep import UpkeepStore
+from ringfence.model import Event, Position, Verdict
+
+DAY: Final = 86_400.0
+
+
+class Ledger(UpkeepStore):
+    """The truth in one SQLite file: one writer (the guard), any number of readers.
+
+    Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works
+    as soon as its cause is gone.
+    """
+
+    @classmethod
+    def open(
+        cls, path: Path, *, bans_capacity: int = 1_000_000, keep_events: float = 30 * DAY, max_bytes: int = 1 << 30,
+        now: float,
+    ) -> Ledger:  # fmt: skip
+        """Open the ledger for writing; makes file (0640) and directory when they are missing.
+
+        Raises LedgerError; with `refused` when the file is foreign, damaged or of a newer version: it is left as it is.
+        """
+        ensure_file(path)
+        ledger = cls(path, writable=True, bans_capacity=bans_capacity, keep_events=keep_events, max_bytes=max_bytes)
+        ledger._now = now
+        with ledger._told():
+            ledger._load()
+        return ledger
+
+    @classmethod
+    def open_reader(cls, path: Path) -> Ledger:
+        """Open an existing ledger for reading beside the guard; every write raises LedgerError."""
+        if not path.exists():
+            raise LedgerError(f"{path}: there is no ledger; start the guard first")
+        ensure_file(path)
+        return cls(path, writable=False, bans_capacity=0, keep_events=0, max_bytes=0)
+
+    def record(
+        self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float
+    ) -> Recorded:
+        """Commit events, verdicts with the bans they make, and read positions: all or nothing.
+
+        Survives a kill at any instant (no fsync: a power cut may take back the last batches, positions included).
+        """
+        try:
+            return self._record(events, verdicts, positions, now)
+        except UnicodeEncodeError:
+            return self._record([storable(event) for event in events], verdicts, positions, now)
+
+    def _record(
+        self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float
+    ) -> Recorded:
+        with self._writing():
+            self._now = now
+            self._append(events)
+            for position in positions:
+                self._run("set_position", _position_row(position))
+            wanted, evicted, expired = self._judge(verdicts, events, now)
+            if len(events) < LIVE or self._unfolded() >= FOLD:
+                self._fold(now)
+                self._keep_within(now)
+        return Recorded(wanted=list(wanted.values()), evicted=list(evicted.values()), expired=list(expired.values()))
+
+    def _keep_within(self, now: float) -> None:
+        """While more comes in than `prune` can take, record itself makes room: twice as much as it brought."""
+        if self._used() > self.max_bytes:
+            self._prune_events(now, 2 * FOLD)
+
+    def positions(self) -> dict[str, Position]:
+        """Where reading continues, by source."""
+        return {row[0]: _position_from(row) for row in self._rows("positions")}
+
+    def forget_position(self, source: str) -> None:
+        """Drop the position of a source that is no longer read."""
+        with self._writing():
+            self._run("delete_position", (source,))
+
+    def close(self) -> None:
+        """Fold what waits and close; never loses anything when it is not called."""
+        try:
+            self._catch_up()
+        finally:
+            super().close()
+
+
+def _position_row(position: Position) -> Row:
+    return (
+        position.source, str(position.inode), position.fingerprint, position.fingerprinted, position.offset,
+        position.line, position.cursor,
+    )  # fmt: skip
+
+
+def _position_from(row: Row) -> Position:
+    source, inode, fingerprint, fingerprinted, offset, line, cursor = row
+    return Position(
+        source=source, inode=int(inode), fingerprint=fingerprint, fingerprinted=fingerprinted, offset=offset,
+        line=line, cursor=cursor,
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Keeps the file small: forgets what is older than `keep_events` or above `max_bytes`, oldest first, in small steps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from ringfence.ledger.facts import Size
+from ringfence.ledger.statistics import StatisticsStore
+
+EVENTS_STEP: Final = 5_000
+"""Rows of events that one step of pruning may take."""
+ROWS_STEP: Final = 1_000
+"""Rows of attackers that one step looks at, and of verdicts that it may take."""
+BANS_STEP: Final = 50
+"""Ended bans whose evidence one step may take."""
+PAGES_STEP: Final = 1_000
+"""Pages of the file that one step gives back."""
+
+
+class UpkeepStore(StatisticsStore):
+    """Prunes and measures."""
+
+    _cursor = ""
+
+    def prune(self, now: float) -> int:
+        """One small step, a few milliseconds; returns the rows taken. Call it again while that is not 0.
+
+        Bans and their history are kept for good; evidence goes `keep_events` after its ban ended, attackers when
+        none of their events is left, nobody saw them for `keep_events` (or the file is full) and no ban runs.
+        """
+        with self._writing():
+            self._fold(now)
+            taken = self._prune_events(now, EVENTS_STEP)
+            limit = now - self.keep_events
+            taken += self._run("prune_verdicts", {"limit": limit, "rows": ROWS_STEP}).rowcount
+            taken += self._prune_evidence(limit)
+            taken += self._prune_attackers(limit, now)
+            self._give_back()
+        return taken
+
+    def _prune_events(self, now: float, most: int) -> int:
+        block = self._row("oldest_block")
+        if block is None:
+            return 0
+        first, last, newest = block
+        if newest >= now - self.keep_events and self._used() <= self.max_bytes:
+            return 0
+        end = min(last, first + most - 1)
+        taken = self._run("delete_events", {"first": first, "last": end}).rowcount
+        if end == last:
+            self._run("delete_block", {"first": first})
+        else:
+            self._run("shorten_block", {"first": end + 1, "old": first})
+        return taken
+
+    def _prune_evidence(self, limit: float) -> int:
+        taken = 0
+        for (number,) in self._rows("bans_with_old_evidence", {"limit": limit, "rows": BANS_STEP}):
+            taken += self._run("delete_evidence", (number,)).rowcount
+            self._run("no_evidence", (number,))
+        return taken
+
+    def _prune_attackers(self, limit: float, now: float) -> int:
+        """Look at the next ROWS_STEP attackers in order of address, and begin again after the last."""
+        upto, count = self._rows("attackers_after", {"after": self._cursor, "rows": ROWS_STEP})[0]
+        if not count:
+            self._cursor = ""
+            return 0
+        span = {"after": self._cursor, "upto": upto, "floor": self._value("floor"), "limit": limit}
+        gone = self._run("delete_attackers", {**span, "full": self._used() > self.max_bytes}).fetchall()
+        self._cursor = upto if count == ROWS_STEP else ""
+        forgotten = Counter(mask for (mask,) in gone)
+        for name, bit in self._bits.items():
+            lost = sum(n for mask, n in forgotten.items() if mask >> bit & 1)
+            if lost:
+                self._add_statistic(name, now, forgotten=lost)
+        if gone:
+            self._count("forgotten", self._counters.get("forgotten", 0) + len(gone))
+        return len(gone)
+
+    def _give_back(self) -> None:
+        self._rows("vacuum", pages=str(PAGES_STEP))
+
+    def _used(self) -> int:
+        pages, free, size = self._rows("pages")[0]
+        return int((pages - free) * size)
+
+    def size(self) -> Size:
+        """How full the ledger is; counts rows, so not for every second."""
+        pages, free, page = self._rows("pages")[0]
+        events, attackers, bans, evidence, verdicts = self._rows("count_rows")[0]
+        counters: dict[str, int] = dict(self._rows("counters"))
+        log = self.path.with_name(self.path.name + "-wal")
+        return Size(
+            bytes=pages * page + (log.stat().st_size if log.exists() else 0), used=(pages - free) * page,
+            max_bytes=self.max_bytes, events=events, attackers=attackers, bans=bans, evidence=evidence,
+            verdicts=verdicts, bans_now=self._value("running_bans"), bans_peak=counters.get("peak", 0),
+            bans_capacity=self.bans_capacity, bans_overflow=counters.get("overflow", 0),
+            forgotten=counters.get("forgotten", 0),
+        )  # fmt: skip

@@ -1,0 +1,28 @@
+"""One spelling for each address: what logs write -> canonical text.
+
+IPv4-mapped IPv6 becomes IPv4; brackets, zone ids, upper case and a trailing dot or colon go.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+IPV4 = r"(?:\d{1,3}\.){3}\d{1,3}"
+IPV6 = r"[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,38}(?:\d{1,3}(?:\.\d{1,3}){3})?(?:%[\w.-]{1,32})?"
+ADDRESS = rf"(?:{IPV4}|{IPV6}|\[{IPV6}\])"
+"""What may stand where an address is expected; `canonical` decides whether it is one."""
+
+
+def canonical(text: str) -> str | None:
+    """The address in canonical spelling, or None when `text` is none (a host name, octets over 255)."""
+    text = text.strip("[]").rstrip(".")
+    if ":" not in text:
+        try:
+            return str(IPv4Address(text))
+        except ValueError:
+            return None
+    try:
+        address = IPv6Address(text.partition("%")[0])
+    except ValueError:
+        return canonical(text[:-1]) if text.endswith(":") and not text.endswith("::") else None
+    return str(address.ipv4_mapped or address)

@@ -1,0 +1,179 @@
+"""Sightings -> counted events: one attempt counts once, however many lines and logs tell of it.
+
+An attempt is known by its session (`Event.session`: the process, the call id, or address and port) and its address.
+Each pattern tells of one attempt once (or `lines` times), so the attempts of a session are as many as the pattern
+(in one log) that told most often says; the tellings of others are about the same ones. The order of the logs does not
+matter. State is bounded and pure: time comes with the sightings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import structs
+
+from ringfence.model import Event
+from ringfence.parse.catalogue import Pattern
+from ringfence.parse.challenges import Challenges
+
+SESSIONS_KEPT = 50_000
+TOKEN_LIFE = 32.0
+"""Seconds for which a SIP client may send a request again (RFC 3261 section 17.1.2.2, timer F)."""
+SAME_TRY = 5.0
+"""Seconds within which a repeated telling without a token is the same try, where the pattern says `repeats = same`."""
+_SUMMED_AT_MOST = 1000
+_ROTATED = re.compile(r"(?:[.-]\d{1,8})*(?:\.(?:gz|xz|zst|bz2))?\Z")
+
+Teller = tuple[str, str]
+"""Who tells: a pattern, in a log. The same line written to two logs is two tellings of one attempt."""
+
+
+class _Try:
+    """One attempt of a session: when it was first told of, under which account, by which patterns how often."""
+
+    __slots__ = ("account", "time", "told", "token")
+
+    def __init__(self, event: Event, teller: Teller) -> None:
+        self.time = event.time
+        self.account = event.account
+        self.told = {teller: 1}
+        self.token = event.token
+
+    def takes(self, event: Event, pattern: Pattern, teller: Teller) -> bool:
+        """Whether `event` may be one more telling of this attempt."""
+        if self.account and event.account and self.account != event.account and pattern.repeats == "new":
+            return False
+        if pattern.repeats == "same":
+            if event.token and self.token:
+                return event.token == self.token
+            return event.time - self.time <= SAME_TRY
+        return teller not in self.told or self.told[teller] % pattern.lines != 0
+
+
+class _Session:
+    """The recent attempts of one session from one address."""
+
+    __slots__ = ("address", "last", "tries")
+
+    def __init__(self, address: str, time: float) -> None:
+        self.address = address
+        self.last = time
+        self.tries: list[_Try] = []
+
+
+class Attempts:
+    """Shared by all readers, so that an attempt written to two logs is found to be one."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        self._patterns = {pattern.id: pattern for pattern in patterns}
+        self._plain = {
+            pattern.id for pattern in self._patterns.values() if pattern.attempt == "counts" and pattern.repeats == "new"
+        }
+        self._sessions: dict[tuple[str, str], _Session] = {}
+        self._challenges = Challenges()
+        self._logs: dict[str, str] = {}
+
+    def feed(self, sightings: Sequence[Event]) -> list[Event]:
+        """The events that count, among `sightings` or held back before, in order of time."""
+        counted: list[Event] = []
+        for event in sightings:
+            counted += self._judge(event)
+        if sightings:
+            counted += self._challenges.unanswered(sightings[-1].time)
+        return counted
+
+    def finish(self, now: float) -> list[Event]:
+        """What was held back for an answer that has not come by `now` (infinity: the logs are at their end)."""
+        return self._challenges.unanswered(now)
+
+    def restore(self, events: Iterable[Event]) -> None:
+        """After a restart: attempts already counted, so that their later lines are not counted again."""
+        for event in events:
+            pattern = self._patterns.get(event.pattern)
+            if pattern is not None and event.failed:
+                self._count(event, pattern)
+
+    def _judge(self, event: Event) -> Sequence[Event]:
+        pattern = self._patterns[event.pattern]
+        if not event.failed:
+            self._challenges.succeeded(event)
+            return (event,) if pattern.attempt != "none" else ()
+        if event.pattern in self._plain:
+            if self._challenges.waiting:
+                self._challenges.answered(event)
+            return (event,) if self._count(event, pattern) else ()
+        return self._judge_special(event, pattern)
+
+    def _judge_special(self, event: Event, pattern: Pattern) -> Sequence[Event]:
+        match pattern.attempt:
+            case "challenge":
+                self._challenges.sent(event)
+                return ()
+            case "answer":
+                if not self._challenges.was_sent(event):
+                    return ()
+            case "unchallenged":
+                if self._challenges.knows(event):
+                    return ()
+            case "weak":
+                if self._told(event, pattern):
+                    return ()
+            case "summary":
+                return self._sum_up(event, pattern)
+            case "none":
+                return ()
+        self._challenges.answered(event)
+        return (event,) if self._count(event, pattern) else ()
+
+    def _count(self, event: Event, pattern: Pattern) -> bool:
+        """Note one telling; True when it is the first of an attempt."""
+        session = self._session(event, pattern)
+        teller = (pattern.id, self._log(event.source))
+        for known in session.tries:
+            if known.takes(event, pattern, teller):
+                known.told[teller] = known.told.get(teller, 0) + 1
+                known.account = known.account or event.account
+                known.token = known.token or event.token
+                return False
+        session.tries.append(_Try(event, teller))
+        return True
+
+    def _log(self, source: str) -> str:
+        """The log that a file belongs to: rotation gives its parts names of their own."""
+        log = self._logs.get(source)
+        if log is None:
+            log = self._logs[source] = _ROTATED.sub("", source)
+        return log
+
+    def _session(self, event: Event, pattern: Pattern) -> _Session:
+        key = (event.session, event.address)
+        sessions = self._sessions
+        session = sessions.get(key)
+        if session is None:
+            if len(sessions) >= SESSIONS_KEPT:
+                for old in list(sessions)[: SESSIONS_KEPT // 10]:
+                    del sessions[old]
+            session = sessions[key] = _Session(event.address, event.time)
+        elif abs(event.time - session.last) > pattern.within:
+            session.tries.clear()
+        elif len(session.tries) > 1:
+            oldest = event.time - max(pattern.within, TOKEN_LIFE)
+            if session.tries[0].time < oldest:
+                session.tries = [known for known in session.tries if known.time >= oldest]
+        session.last = event.time
+        return session
+
+    def _told(self, event: Event, pattern: Pattern) -> bool:
+        """Whether anything told of this session within the pattern's time."""
+        session = self._sessions.get((event.session, event.address))
+        return session is not None and bool(session.tries) and abs(event.time - session.last) <= pattern.within
+
+    def _sum_up(self, event: Event, pattern: Pattern) -> list[Event]:
+        """A line that stands for a number of tries: those not told of before, each as an event."""
+        session = self._session(event, pattern)
+        told = sum(max(known.told.values()) for known in session.tries)
+        missing = min(int(event.token or 1), _SUMMED_AT_MOST) - told
+        for _ in range(missing):
+            session.tries.append(_Try(event, (pattern.id, self._log(event.source))))
+        return [structs.replace(event, token="")] * max(0, missing)

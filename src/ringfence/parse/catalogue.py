@@ -1,0 +1,282 @@
+"""What each kind of server's log looks like: catalogue files (TOML) -> compiled kinds.
+
+A file that can't be used is a problem to be told (file, line, reason); the other files go on working.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ringfence.errors import CatalogueError
+from ringfence.model import Service
+from ringfence.parse import envelope
+from ringfence.parse.template import Template, compile_template
+
+Outcome = Literal["failed", "succeeded"]
+Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "none"]
+
+
+class Example(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A line and what it must give; fields that are None are not compared."""
+
+    line: str
+    address: str | None = None
+    account: str | None = None
+    detail: str | None = None
+    cause: str | None = None
+    service: str | None = None
+    outcome: Outcome | None = None
+
+
+class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One `[[pattern]]` of a catalogue file.
+
+    attempt: `counts`; `weak` counts only when nothing else told of the session; `summary` stands for `{tries}` attempts
+    less those already told of; `challenge` counts when nobody answers it and many accounts are tried; `answer` counts
+    when it answers a challenge that went to the same address; `unchallenged` counts unless the same peer was
+    challenged before; `none` never.
+    repeats: whether a further such line of the session is a `new` attempt or the `same`.
+    raw: a client's text stands in it as it came, line breaks included.
+    lines: how many such lines the server writes for one attempt.
+    join: fields that tell one attempt from another; by default the process, else address and port or account.
+    within: for how many seconds lines can belong to one attempt.
+    """
+
+    name: str
+    template: str
+    outcome: Outcome = "failed"
+    cause: str = ""
+    service: str = ""
+    envelope: str = ""
+    programs: tuple[str, ...] | None = None
+    proven: bool | None = None
+    attempt: Attempt = "counts"
+    repeats: Literal["new", "same"] = "new"
+    lines: int = 1
+    raw: bool = False
+    join: tuple[str, ...] | None = None
+    within: float | None = None
+    examples: tuple[Example, ...] = ()
+    counter_examples: tuple[str, ...] = ()
+
+
+class KindFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole catalogue file."""
+
+    kind: str
+    title: str
+    service: str
+    envelope: str
+    services: dict[str, tuple[str, ...]] = {}
+    programs: tuple[str, ...] = ()
+    proven: bool = False
+    logs: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
+    types: dict[str, str] = {}
+    note: str = ""
+    pattern: tuple[PatternEntry, ...] = ()
+
+
+class Pattern(Struct, frozen=True, kw_only=True, gc=False):
+    """A pattern ready for use: `expression` takes a whole line, `fragment` is what it is found by."""
+
+    id: str
+    kind: str
+    service: str
+    failed: bool
+    cause: str
+    proven: bool
+    envelope: str
+    expression: str
+    fragment: str
+    ambiguous: str
+    attempt: Attempt
+    repeats: str
+    lines: int
+    raw: bool
+    open_end: bool
+    join: tuple[str, ...]
+    within: float
+    examples: tuple[Example, ...]
+    counter_examples: tuple[str, ...]
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """One kind of server: where it logs and the patterns that its lines follow."""
+
+    name: str
+    title: str
+    service: str
+    logs: tuple[str, ...]
+    units: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    patterns: tuple[Pattern, ...]
+    origin: str
+    note: str
+
+
+class Catalogue(Struct, frozen=True, kw_only=True):
+    """All kinds by name, the services they watch, and what could not be used."""
+
+    kinds: dict[str, Kind]
+    services: dict[str, Service]
+    problems: tuple[str, ...]
+
+    def patterns(self) -> list[Pattern]:
+        """Every pattern of every kind."""
+        return [pattern for kind in self.kinds.values() for pattern in kind.patterns]
+
+
+def load_catalogue(directories: Sequence[Path] = ()) -> Catalogue:
+    """The built-in kinds, then those of `directories` (a file of the same kind replaces a built-in one)."""
+    kinds: dict[str, Kind] = {}
+    ports: dict[str, tuple[tuple[str, int, int], ...]] = {}
+    problems: list[str] = []
+    for file, origin in _files(directories, problems):
+        try:
+            entry = _read(file, origin)
+            kinds[entry.kind] = _kind(entry, origin, file)
+            ports |= {name: tuple(_port(port, origin) for port in given) for name, given in entry.services.items()}
+        except CatalogueError as error:
+            problems.append(str(error))
+    used = {pattern.service for kind in kinds.values() for pattern in kind.patterns} | set(ports)
+    services = {name: Service(name=name, title=name.upper(), ports=ports.get(name, ())) for name in sorted(used - {""})}
+    return Catalogue(kinds=kinds, services=services, problems=tuple(problems))
+
+
+def _files(directories: Sequence[Path], problems: list[str]) -> list[tuple[Traversable, str]]:
+    built_in = resources.files("ringfence.catalogue")
+    files: list[tuple[Traversable, str]] = [
+        (file, f"catalogue/{file.name}")
+        for file in sorted(built_in.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".toml")
+    ]
+    for directory in directories:
+        try:
+            files += [(path, str(path)) for path in sorted(directory.glob("*.toml"))] if directory.exists() else []
+        except OSError as error:
+            problems.append(f"{directory}: can't be listed ({error.strerror}); its catalogue files are not in use")
+    return files
+
+
+def _read(file: Traversable, origin: str) -> KindFile:
+    try:
+        text = file.read_text(encoding="utf-8")
+        return msgspec.convert(tomllib.loads(text), KindFile)
+    except OSError as error:
+        raise CatalogueError(f"{origin}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise CatalogueError(f"{origin}: is not UTF-8 (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogueError(f"{origin}: no valid TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise CatalogueError(f"{origin}: {error}") from error
+
+
+def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
+    text = file.read_text(encoding="utf-8")
+    if entry.envelope not in envelope.ENVELOPES:
+        raise CatalogueError(f"{origin}: envelope {entry.envelope!r} is unknown; known: {', '.join(envelope.ENVELOPES)}")
+    patterns = []
+    for pattern in entry.pattern:
+        try:
+            patterns.append(_pattern(entry, pattern))
+        except CatalogueError as error:
+            raise CatalogueError(f"{origin}:{_line_of(pattern.name, text)}: pattern {pattern.name!r}: {error}") from error
+    return Kind(
+        name=entry.kind,
+        title=entry.title,
+        service=entry.service,
+        logs=entry.logs,
+        units=entry.units,
+        identifiers=entry.identifiers,
+        patterns=tuple(patterns),
+        origin=origin,
+        note=entry.note,
+    )
+
+
+def _line_of(name: str, text: str) -> int:
+    found = re.search(rf"^\s*name\s*=\s*[\"']{re.escape(name)}[\"']", text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 1
+
+
+def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
+    if not entry.examples:
+        raise CatalogueError("has no examples; give at least one line and what it must give")
+    surrounding = entry.envelope or kind.envelope
+    if surrounding not in envelope.ENVELOPES:
+        raise CatalogueError(f"envelope {surrounding!r} is unknown")
+    programs = kind.programs if entry.programs is None else entry.programs
+    template = compile_template(entry.template, kind.types)
+    expression = (
+        envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding)
+    )
+    try:
+        groups = set(re.compile(expression, re.MULTILINE).groupindex)
+    except re.error as error:
+        raise CatalogueError(f"gives no valid regular expression: {error}") from error
+    join = _join(entry, template, groups)
+    return Pattern(
+        id=f"{kind.kind}/{entry.name}",
+        kind=kind.kind,
+        service=entry.service or kind.service,
+        failed=entry.outcome == "failed",
+        cause=entry.cause,
+        proven=kind.proven if entry.proven is None else entry.proven,
+        envelope=surrounding,
+        expression=expression,
+        fragment=template.fragment,
+        ambiguous=template.ambiguous,
+        attempt=entry.attempt,
+        repeats=entry.repeats,
+        lines=entry.lines,
+        raw=entry.raw,
+        open_end=entry.raw and template.open_end,
+        join=join,
+        within=entry.within if entry.within is not None else (600.0 if "origin" in join else 3.0),
+        examples=entry.examples,
+        counter_examples=entry.counter_examples,
+    )
+
+
+def _join(entry: PatternEntry, template: Template, groups: set[str]) -> tuple[str, ...]:
+    if "address" not in groups and entry.attempt != "none":
+        raise CatalogueError("names no {address}")
+    if entry.join is not None:
+        unknown = set(entry.join) - groups
+        if unknown:
+            raise CatalogueError(f"join names {unknown.pop()!r}, which the template has no field for")
+        return entry.join
+    if "origin" in groups:
+        return ("origin",)
+    return ("address", "port") if "port" in groups else ("address",)
+
+
+def _port(text: str, origin: str) -> tuple[str, int, int]:
+    found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?", text)
+    if not found:
+        raise CatalogueError(f"{origin}: {text!r} is no port; write 5060/udp, 10000-20000/udp or 22 (tcp)")
+    first, last = int(found[1]), int(found[2] or found[1])
+    if not 0 < first <= last < 65536:
+        raise CatalogueError(f"{origin}: port {text!r} lies outside of 1-65535")
+    return (found[3] or "tcp", first, last)
+
+
+def check_examples(catalogue: Catalogue) -> list[str]:
+    """Run every example and counter-example of every pattern; what does not come out as told, in one sentence each."""
+    from ringfence.parse.examples import failures
+
+    return failures(catalogue)
+
+

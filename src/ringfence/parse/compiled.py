@@ -1,0 +1,30 @@
+"""A pattern made ready for the reader's loop."""
+
+from __future__ import annotations
+
+import re
+
+from ringfence.parse.catalogue import Pattern
+
+EXTRAS = ("transport", "service", "outcome", "cause", "token", "tries")
+
+
+class Compiled:
+    """A pattern with its expression compiled and the places of its fields in `groups()` at hand (-1: has none)."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.pattern = pattern
+        compiled = re.compile(pattern.expression, re.MULTILINE)
+        self.match = compiled.match
+        place = {name: number - 1 for name, number in compiled.groupindex.items()}
+        self.stamp = place.get("stamp", -1)
+        self.second_stamp = place.get("stamp2", -1)
+        self.address = place.get("address", -1)
+        self.account = place.get("account", -1)
+        self.detail = place.get("detail", -1)
+        self.repeated = place.get("repeated", -1)
+        self.thread = place.get("thread", -1)
+        self.join = tuple(place[name] for name in pattern.join)
+        self.only_join = self.join[0] if len(self.join) == 1 else -1
+        self.extras = {name: place[name] for name in EXTRAS if name in place}
+        self.ambiguous = pattern.ambiguous

@@ -1,0 +1,256 @@
+"""Blocks of a log -> sightings: every line that tells of an authentication, as an Event of its own.
+
+Several lines may tell of one attempt; `attempts.py` makes one of them. Everything here is pure: the arrival time of
+live lines is an argument. The fields that a client controls can't move the address: the expressions are anchored at
+both ends, a line with two readings is not believed, and `forgery.py` looks after line breaks inside of fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import tzinfo
+
+from msgspec import Struct, structs
+
+from ringfence.model import Event
+from ringfence.parse.addresses import canonical
+from ringfence.parse.compiled import Compiled
+from ringfence.parse.envelope import PREFIX, journal_lines
+from ringfence.parse.forgery import Find, Forgery
+from ringfence.parse.matcher import Matcher
+from ringfence.parse.timestamps import Stamps
+
+CLOCK_TOLERANCE = 300.0
+"""Seconds by which a live line's stamp may differ from its arrival before its clock is called wrong."""
+
+STREAMS = frozenset({"tcp", "tls", "ws", "wss", "sctp"})
+"""Transports on which nobody can speak under a foreign address."""
+
+_REMEMBERED = 65536
+_REPEATED_AT_MOST = 1000
+
+
+class ReaderStatistics(Struct, kw_only=True):
+    """What a reader has seen. `unreadable_times`: matched lines whose stamp is no time; `unbelieved`: lines that had
+    two readings or were forged by line breaks in a client's field; `last_time`: stamp of the newest matched line."""
+
+    lines: int = 0
+    bytes: int = 0
+    matched: int = 0
+    unreadable_times: int = 0
+    unbelieved: int = 0
+    last_time: float = 0.0
+
+
+class Reader:
+    """Reads one log. `kinds` limits whose lines are believed here, `services` which are looked for; None: any.
+
+    zone, reference, year: see `Stamps`. journal: the data are journal entries in JSON.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        matcher: Matcher,
+        *,
+        zone: tzinfo,
+        reference: float,
+        kinds: Collection[str] | None = None,
+        services: Collection[str] | None = None,
+        year: int | None = None,
+        journal: bool = False,
+    ) -> None:
+        self.source = source
+        self.statistics = ReaderStatistics()
+        self._matcher = matcher
+        self._services = frozenset(services) if services else None
+        self._candidates = [
+            tuple(compiled for compiled in group if kinds is None or compiled.pattern.kind in kinds)
+            for group in matcher.candidates
+        ]
+        self._stamps = Stamps(zone, reference, year)
+        self._reference = reference
+        self._addresses: dict[str, str | None] = {}
+        self._journal = journal
+        self._forgery = Forgery()
+        self._troubles: list[str] = []
+        self._clock_is_wrong = False
+
+    def troubles(self) -> list[str]:
+        """What was noticed since the last call; each thing is said once."""
+        troubles, self._troubles = self._troubles, []
+        return troubles
+
+    def read(self, data: bytes, first_line: int, arrival: float | None = None) -> list[Event]:
+        """The sightings in `data` (whole lines, each with its line break), in order.
+
+        first_line: 1-based number of its first line. arrival: seconds UTC when the lines are live; None while
+        catching up, where the line's own time is all there is.
+        """
+        statistics = self.statistics
+        statistics.bytes += len(data)
+        if self._journal:
+            data = journal_lines(data)
+        statistics.lines += data.count(b"\n")
+        hits = self._matcher.find(data)
+        if not hits:
+            self._forgery.passed(len(data))
+            return []
+        if arrival is not None:
+            self._stamps.refer_to(arrival)
+        events = self._sightings(data.decode("latin-1"), hits, first_line)
+        if events:
+            statistics.matched += len(events)
+            statistics.last_time = events[-1].time
+            if arrival is not None:
+                events = self._by_right_clock(events, arrival)
+            if self._services:
+                events = [event for event in events if event.service in self._services]
+        return events
+
+    # The hot path: every line of an attack passes through this loop, hence its length and its local names.
+    def _sightings(self, text: str, hits: list[tuple[int, int]], first_line: int) -> list[Event]:
+        events: list[Event] = []
+        finds: list[Find] = []
+        add, line_start, count, build = events.append, text.rfind, text.count, self._event
+        candidates = self._candidates
+        taken = counted_to = 0
+        line = first_line
+        for end, index in hits:
+            if end <= taken or not candidates[index]:
+                continue
+            start = line_start("\n", 0, end) + 1
+            for compiled in candidates[index]:
+                match = compiled.match(text, start)
+                if match is not None:
+                    break
+            else:
+                self._note_torn(text, start, candidates[index], finds)
+                continue
+            taken = match.end()
+            if compiled.ambiguous and count(compiled.ambiguous, start, taken) > 1:
+                self.statistics.unbelieved += 1
+                continue
+            values = match.groups("")
+            line += count("\n", counted_to, start)
+            counted_to = start
+            event = build(compiled, values, line)
+            if event is None:
+                continue
+            if compiled.thread >= 0 and values[compiled.thread]:
+                pattern = compiled.pattern
+                finds.append(
+                    Find(start, taken, values[compiled.thread], (compiled,), len(events), pattern.raw, pattern.open_end)
+                )
+            add(event)
+            if compiled.repeated >= 0 and values[compiled.repeated]:
+                events.extend([event] * (min(int(values[compiled.repeated]), _REPEATED_AT_MOST) - 1))
+        if finds:
+            return self._believed(text, events, finds)
+        self._forgery.passed(len(text))
+        return events
+
+    def _event(self, compiled: Compiled, values: tuple[str, ...], line: int) -> Event | None:
+        """The sighting that a matched line gives; None when what stands for the address is none."""
+        pattern = compiled.pattern
+        written = values[compiled.address]
+        try:
+            address = self._addresses[written]
+        except KeyError:
+            address = self._canonical(written)
+        if address is None:
+            return None
+        stamp = values[compiled.stamp]
+        time = self._stamps.known.get(stamp)
+        if time is None:
+            time = self._time(stamp or values[compiled.second_stamp])
+        account = values[compiled.account] if compiled.account >= 0 else ""
+        if not account.isascii():
+            account = _decoded(account)
+        only = compiled.only_join
+        session = values[only] if only >= 0 else "/".join([values[number] for number in compiled.join])
+        event = Event(
+            time,
+            address,
+            pattern.service,
+            account,
+            pattern.failed,
+            pattern.cause,
+            _decoded(values[compiled.detail]) if compiled.detail >= 0 else "",
+            pattern.proven,
+            pattern.id,
+            self.source,
+            line,
+            session,
+        )
+        return _with_extras(event, values, compiled.extras) if compiled.extras else event
+
+    def _canonical(self, written: str) -> str | None:
+        if len(self._addresses) >= _REMEMBERED:
+            self._addresses.clear()
+        address = self._addresses[written] = canonical(written)
+        return address
+
+    def _time(self, stamp: str) -> float:
+        time = self._stamps.read(stamp)
+        if time is None:
+            self.statistics.unreadable_times += 1
+            return self.statistics.last_time or self._reference
+        return time
+
+    def _note_torn(self, text: str, start: int, candidates: tuple[Compiled, ...], finds: list[Find]) -> None:
+        """A line that holds a fragment but no whole message may have been torn by a line break in a client's text."""
+        raw = tuple(compiled for compiled in candidates if compiled.pattern.raw)
+        prefix = PREFIX.match(text, start) if raw else None
+        if prefix and prefix["thread"]:
+            finds.append(Find(start, prefix.end(), prefix["thread"], raw, -1, True, False))
+
+    def _believed(self, text: str, events: list[Event], finds: list[Find]) -> list[Event]:
+        judgement = self._forgery.judge(text, finds)
+        if not judgement.dropped and not judgement.joined:
+            return events
+        self.statistics.unbelieved += len(judgement.dropped)
+        kept = [event for index, event in enumerate(events) if index not in judgement.dropped]
+        for find, record in judgement.joined:
+            for compiled in find.candidates:
+                match = compiled.match(record)
+                event = self._event(compiled, match.groups(""), 0) if match else None
+                if event is not None:
+                    line = events[find.index].line if find.index >= 0 else 0
+                    kept.append(structs.replace(event, line=line))
+                    break
+        kept.sort(key=lambda event: event.time)
+        return kept
+
+    def _by_right_clock(self, events: list[Event], arrival: float) -> list[Event]:
+        """Live lines were written just now: a stamp far from their arrival means a wrong clock or zone."""
+        off = events[-1].time - arrival
+        if abs(off) <= CLOCK_TOLERANCE:
+            self._clock_is_wrong = False
+            return events
+        if not self._clock_is_wrong:
+            self._clock_is_wrong = True
+            side = "ahead of" if off > 0 else "behind"
+            self._troubles.append(
+                f"{self.source}: its time stamps are {abs(off):.0f} s {side} this machine's clock (a wrong clock or time "
+                "zone there?); the time of arrival is used instead. Set logs.timezone if the zone is to blame."
+            )
+        return [structs.replace(event, time=arrival) for event in events]
+
+
+def _decoded(field: str) -> str:
+    """Undo the one-byte reading of a field: UTF-8 where it is, backslash escapes for what is not."""
+    return field if field.isascii() else field.encode("latin-1").decode("utf-8", "backslashreplace")
+
+
+def _with_extras(event: Event, values: tuple[str, ...], extras: dict[str, int]) -> Event:
+    """Fields that only some patterns have: the transport proves an address, our own format names its service."""
+    given = {name: values[number] for name, number in extras.items()}
+    changes: dict[str, object] = {}
+    if given.get("transport", "").lower() in STREAMS:
+        changes["proven"] = True
+    if "outcome" in given:
+        changes["failed"] = given["outcome"].startswith("fail")
+    changes |= {name: _decoded(given[name]) for name in ("service", "cause") if given.get(name)}
+    changes["token"] = given.get("token", "") or given.get("tries", "")
+    return structs.replace(event, **changes)

@@ -1,0 +1,104 @@
+"""Values as text for people: nothing an attacker wrote reaches a terminal or a log line except through `safe`.
+
+Pure text, no tables: those are in `cli/tables.py`, so that the guard itself need not carry the table library.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import unicodedata
+from datetime import datetime
+
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories that are escaped: controls, format and bidi characters, surrogates, private, unassigned, breaks."""
+
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+YEAR = 365 * 86400
+
+
+def safe(text: str, width: int = 0) -> str:
+    """`text` with every character escaped that could steer a terminal, hide text or turn its direction.
+
+    A backslash is doubled so that escapes can't be imitated. `width` > 0 cuts to so many characters, with "…" at the end.
+    """
+    if width and len(text) > width * 4:
+        text = text[: width * 4]
+    if not (text.isascii() and text.isprintable() and "\\" not in text):
+        text = "".join(map(_shown, text))
+    return text if not width or len(text) <= width else text[: width - 1] + "…"
+
+
+def _shown(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if unicodedata.category(character) not in HIDDEN:
+        return character
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def duration(seconds: float) -> str:
+    """`seconds` in at most two units: "2h", "43m", "1d 4h", "forever"."""
+    if seconds == math.inf:
+        return "forever"
+    sign, left = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if left < 1:
+        return "0s" if left < 0.001 else f"{sign}{left * 1000:.0f}ms"
+    whole = round(left)
+    parts: list[str] = []
+    for unit, size in UNITS:
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count}{unit}")
+        elif parts:
+            break
+        if len(parts) == 2:
+            break
+    return sign + " ".join(parts)
+
+
+def moment(iso: str) -> str:
+    """ISO text (UTC) from `answers.stamp` as local date and time with the zone; other words are passed on."""
+    try:
+        return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    except ValueError:
+        return iso
+
+
+def local_time(seconds: float) -> str:
+    """Seconds UTC as local date and time with the zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(seconds))
+
+
+def remaining(iso: str, now: float) -> str:
+    """How long until ISO time `iso`: "43m", "forever", or "over"."""
+    try:
+        left = datetime.fromisoformat(iso).timestamp() - now
+    except ValueError:
+        return iso
+    return duration(left) if left > 0 else "over"
+
+
+def ago(iso: str, now: float) -> str:
+    """How long ago ISO time `iso` was: "3m ago"; empty stays empty."""
+    try:
+        return duration(max(0.0, now - datetime.fromisoformat(iso).timestamp())) + " ago"
+    except ValueError:
+        return iso
+
+
+def size(count: float) -> str:
+    """A number of bytes: "3.4 MB" (decimal)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def plural(count: int, word: str, many: str = "") -> str:
+    """ "1 ban", "3 bans", "1,204 bans"; `many` where the plural does not simply take an s."""
+    return f"{count:,} {word if count == 1 else many or word + 's'}"

@@ -1,0 +1,161 @@
+"""Questions about a running guard, answered from its ledger, its kernel table and its own state. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import psutil
+
+import ringfence
+from ringfence.answers import (
+    AttackRow,
+    Attacks,
+    BanRow,
+    Bans,
+    Checked,
+    Diag,
+    Finding,
+    LockdownRow,
+    PolicyAnswer,
+    ServiceRow,
+    StatRow,
+    Stats,
+    Status,
+    StoreRow,
+    stamp,
+)
+from ringfence.errors import NotFoundError
+from ringfence.guard import Guard
+from ringfence.ledger import PolicyRevision
+from ringfence.model import EVERY
+from ringfence.policy_text import describe_rule
+from ringfence.render import plural
+from ringfence.values import format_ports
+
+SORTS = {"attempts": ("attempts", True), "last": ("last_seen", True), "first": ("first_seen", False),
+         "address": ("address", False)}  # fmt: skip
+
+
+def policy_answer(revision: PolicyRevision) -> PolicyAnswer:
+    """A policy revision as it is answered."""
+    return PolicyAnswer(
+        revision=revision.revision, time=stamp(revision.time), author=revision.author, note=revision.note,
+        text=revision.text,
+    )  # fmt: skip
+
+
+def attacks(
+    guard: Guard, *, sort: str, level: Literal["harmless", "threatening"] | None, service: str, match: str, limit: int,
+    offset: int,
+) -> Attacks:  # fmt: skip
+    """A page of the attack list, most first."""
+    order, descending = SORTS[sort]
+    harmless = guard.policy.limits.harmless
+    wanted = {"harmless": harmless, "level": level, "service": service or None, "text": match or None}
+    total = guard.ledger.count_attackers(**wanted)  # type: ignore[arg-type]
+    rows = guard.ledger.attackers(**wanted, order=order, descending=descending, limit=limit, offset=offset)  # type: ignore[arg-type]
+    return Attacks(total=total, rows=[AttackRow.of(row, bool(guard.bans_of(row.address))) for row in rows])
+
+
+def bans(guard: Guard, *, service: str, history: bool, match: str, limit: int, offset: int) -> Bans:
+    """A page of the running bans (with `history`, also of the ended ones), newest first."""
+    if service and service != EVERY and service not in guard.services:
+        raise NotFoundError(f"there is no service {service!r}; known: {', '.join(sorted(guard.services))}")
+    active = None if history else True
+    text = match or None
+    total = guard.ledger.count_bans(active=active, service=service or None, text=text)
+    found = guard.ledger.bans(
+        active=active, service=service or None, text=text, order="since", descending=True, limit=limit, offset=offset
+    )
+    packets = guard.barrier.packets()
+    rows = [BanRow.of(ban, packets.get((ban.target, ban.service)) if ban.ended is None else None) for ban in found]
+    return Bans(total=total, rows=rows)
+
+
+def status(guard: Guard) -> Status:
+    """How the guard is, with its problems first."""
+    problems = guard.problems()
+    running = guard.ledger.count_bans(active=True)
+    wanted = len(guard.barrier.missing) if guard.barrier.blocks else running
+    services = [_service(guard, name) for name in sorted(guard.services)]
+    sources = guard.watch.rows()
+    watched = [row for row in services if row.enabled and row.sources]
+    if problems:
+        headline = f"Not everything is guarded: {problems[0]}"
+        if len(problems) > 1:
+            headline += f" (and {plural(len(problems) - 1, 'more problem')})"
+    else:
+        headline = (
+            f"Everything is guarded: {plural(len(watched), 'service')}, {plural(len(sources), 'log')}, "
+            f"{plural(running, 'ban')} in force."
+        )
+    return Status(
+        guarded=not problems, headline=headline, problems=problems, notices=guard.notices(),
+        version=ringfence.__version__, pid=os.getpid(), started=stamp(guard.started), mode=guard.barrier.mode,
+        ledger=str(guard.settings.ledger.path), policy_revision=guard.policy_revision,
+        bans_enforced=running - wanted, bans_wanted=wanted, whitelisted=len(guard.whitelist.entries()),
+        lockdown=LockdownRow.of(guard.ledger.lockdown(guard.clock()), guard.barrier.lockdown_in_force),
+        services=services, sources=sources,
+    )  # fmt: skip
+
+
+def _service(guard: Guard, name: str) -> ServiceRow:
+    service = guard.services[name]
+    return ServiceRow(
+        name=name, title=service.title, enabled=name not in guard.policy.disabled,
+        ports=tuple(map(format_ports, service.ports)),
+        rules=tuple(f"{rule.name}: {describe_rule(rule)}" for rule in guard.policy.rules_for(name)),
+        sources=guard.watch.sources_of(name), bans=guard.ledger.count_bans(active=True, service=name),
+    )  # fmt: skip
+
+
+def statistics(guard: Guard) -> Stats:
+    """What happened to each service since its statistics began."""
+    return Stats(
+        rows=[
+            StatRow(
+                service=one.service, since=stamp(one.since), attempts=one.attempts, addresses=one.addresses,
+                bans=one.bans, packets=one.packets, mails=one.mails,
+            )
+            for one in guard.ledger.statistics()
+        ]
+    )  # fmt: skip
+
+
+def diag(guard: Guard) -> Diag:
+    """Memory, bounded lists and sources."""
+    process = psutil.Process()
+    times = process.cpu_times()
+    size = guard.ledger.size()
+    tracked = guard.detector.statistics()
+    stores = [
+        StoreRow(
+            name="bans", capacity=size.bans_capacity, used=size.bans_now, free=size.bans_capacity - size.bans_now,
+            peak=size.bans_peak, overflows=size.bans_overflow, bytes_per_item=0,
+        ),
+        StoreRow(
+            name="tracked addresses", capacity=tracked.capacity, used=tracked.tracked,
+            free=tracked.capacity - tracked.tracked, peak=tracked.peak, overflows=tracked.forgotten,
+            bytes_per_item=tracked.bytes // tracked.tracked if tracked.tracked else 0,
+        ),
+        StoreRow(
+            name="ledger (bytes)", capacity=size.max_bytes, used=size.used, free=max(0, size.max_bytes - size.used),
+            peak=size.bytes, overflows=size.forgotten,
+            bytes_per_item=size.used // size.events if size.events else 0,
+        ),
+    ]  # fmt: skip
+    return Diag(
+        resident=process.memory_info().rss, uptime=guard.clock() - guard.started,
+        cpu_seconds=times.user + times.system, ledger_bytes=size.bytes, stores=stores, entries=tracked.services,
+        sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(),
+    )  # fmt: skip
+
+
+def check(guard: Guard) -> Checked:
+    """The running guard point by point."""
+    findings = [Finding(what="guard", good=False, detail=problem) for problem in guard.problems()]
+    findings += [Finding(what="guard", good=True, detail=notice) for notice in guard.notices()]
+    if not findings:
+        findings = [Finding(what="guard", good=True, detail=f"runs, {guard.barrier.mode}")]
+    return Checked(good=all(finding.good for finding in findings), findings=findings)

@@ -1,0 +1,216 @@
+"""Which logs are watched, who reads each of them, and how each is doing.
+
+Joins the sensors (bytes) to the readers (sightings): a log's path or journal decides which kinds of server are believed
+there. Errors of a log stay with that log: they are told once and shown until they are over.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ringfence.answers import SourceRow, stamp
+from ringfence.model import Event, Position
+from ringfence.parse.catalogue import Catalogue
+from ringfence.parse.parser import Parser
+from ringfence.parse.reader import Reader
+from ringfence.sense import Chunk, FileSensor, JournalSensor, SourceStatus
+from ringfence.settings import Settings
+
+JOURNAL = "journal"
+JOURNAL_FOLDERS = (Path("/run/log/journal"), Path("/var/log/journal"))
+
+
+class Plan:
+    """What to watch: files by pattern and the journal by unit and identifier, each with the kinds believed there."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self.files: dict[str, frozenset[str]] = {}
+        self.units: set[str] = set()
+        self.identifiers: set[str] = set()
+        self.journal_kinds: set[str] = set()
+        self.problems: list[str] = []
+        journal = _journal_wanted(settings)
+        named: set[str] = set()
+        for source in settings.source:
+            kinds = {kind for kind in source.kind if self._known(kind, catalogue)}
+            named |= kinds
+            for path in source.files:
+                self._add(str(path), kinds)
+            if source.units:
+                self.units.update(source.units)
+                self.journal_kinds |= kinds
+        for kind in catalogue.kinds.values():
+            if not settings.logs.find or kind.name in named:
+                continue
+            for pattern in kind.logs:
+                self._add(pattern, {kind.name})
+            if journal and (kind.units or kind.identifiers):
+                self.units.update(kind.units)
+                self.identifiers.update(kind.identifiers)
+                self.journal_kinds.add(kind.name)
+
+    def _known(self, kind: str, catalogue: Catalogue) -> bool:
+        if kind not in catalogue.kinds:
+            self.problems.append(f"[[source]] names kind {kind!r}, known are {', '.join(sorted(catalogue.kinds))}")
+        return kind in catalogue.kinds
+
+    def _add(self, pattern: str, kinds: set[str]) -> None:
+        if kinds:
+            self.files[pattern] = self.files.get(pattern, frozenset()) | kinds
+
+    def kinds_of(self, source: str) -> tuple[str, ...]:
+        """The kinds believed in a source: a path, or the journal."""
+        if source == JOURNAL:
+            return tuple(sorted(self.journal_kinds))
+        found = {kind for pattern, kinds in self.files.items() if fnmatchcase(source, pattern) for kind in kinds}
+        return tuple(sorted(found))
+
+
+def _journal_wanted(settings: Settings) -> bool:
+    """The journal is read where there is one: journalctl and a folder with journals (`auto`), or as the settings say."""
+    if settings.logs.journal == "auto":
+        return shutil.which("journalctl") is not None and any(map(_has_files, JOURNAL_FOLDERS))
+    return bool(settings.logs.journal)
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False
+
+
+class _Counted:
+    """What was seen of one source, for rates."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.lines = 0
+        self.sampled_lines = 0
+        self.sampled_at = 0.0
+        self.rate = 0.0
+        self.last_line = 0.0
+
+
+class Watch:
+    """All sensors and readers of the guard."""
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, parser: Parser, positions: Iterable[Position],
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.plan = Plan(settings, catalogue)
+        self._catalogue = catalogue
+        self._parser = parser
+        self._clock = clock
+        known = {position.source: position for position in positions}
+        self._known = frozenset(known)
+        self._oldest = clock() - settings.logs.catch_up
+        self._readers: dict[str, Reader] = {}
+        self._counted: dict[str, _Counted] = {}
+        self._said: list[str] = []
+        files = {source: position for source, position in known.items() if source != JOURNAL}
+        self.files = FileSensor(sorted(self.plan.files), files)
+        self.journal: JournalSensor | None = None
+        if self.plan.units or self.plan.identifiers:
+            self.journal = JournalSensor(
+                sorted(self.plan.units), sorted(self.plan.identifiers), known.get(JOURNAL)
+            )
+
+    @property
+    def sensors(self) -> list[FileSensor | JournalSensor]:
+        """The sensors that there are."""
+        return [self.files] if self.journal is None else [self.files, self.journal]
+
+    def next(self) -> Chunk | None:
+        """The next chunk of any log; None when everything is read."""
+        now = self._clock()
+        for sensor in self.sensors:
+            chunk = sensor.read(now)
+            if chunk is not None:
+                return chunk
+        return None
+
+    def sightings(self, chunk: Chunk) -> list[Event]:
+        """What the lines of `chunk` tell."""
+        reader = self._readers.get(chunk.source)
+        if reader is None:
+            journal = chunk.source == JOURNAL
+            reader = self._parser.reader(chunk.source, self.plan.kinds_of(chunk.source), journal=journal)
+            self._readers[chunk.source] = reader
+        events = reader.read(chunk.data, chunk.first_line, chunk.arrival if chunk.live else None)
+        counted = self._counted.setdefault(chunk.source, _Counted())
+        counted.last_line = chunk.arrival
+        counted.events += len(events)
+        counted.lines = reader.statistics.lines
+        if not chunk.live and chunk.source not in self._known:
+            # What lay in a log before it was first read counts only if it is recent (a setting).
+            events = [event for event in events if event.time >= self._oldest]
+        return events
+
+    def rescan(self) -> None:
+        """Look again for files that appeared, vanished or can be read now."""
+        now = self._clock()
+        for sensor in self.sensors:
+            sensor.rescan(now)
+
+    def sample(self) -> None:
+        """Take the counts of lines for the rates that `rows` shows."""
+        now = self._clock()
+        for counted in self._counted.values():
+            past = now - counted.sampled_at
+            if counted.sampled_at and past > 0:
+                counted.rate = (counted.lines - counted.sampled_lines) / past
+            counted.sampled_lines, counted.sampled_at = counted.lines, now
+
+    def troubles(self) -> list[str]:
+        """What went wrong with logs since the last call, each thing once."""
+        said = [trouble for sensor in self.sensors for trouble in sensor.troubles()]
+        return said + [trouble for reader in self._readers.values() for trouble in reader.troubles()]
+
+    def standing(self) -> list[str]:
+        """The logs that can't be read now, and why."""
+        return [f"{one.path}: {one.trouble}" for one in self._statuses() if one.trouble]
+
+    def _statuses(self) -> list[SourceStatus]:
+        return [status for sensor in self.sensors for status in sensor.status()]
+
+    def rows(self) -> list[SourceRow]:
+        """Every log that is watched and how it is doing."""
+        rows = []
+        for status in sorted(self._statuses(), key=lambda one: one.path):
+            counted = self._counted.get(status.path) or _Counted()
+            last = counted.last_line or status.last_read
+            rows.append(
+                SourceRow(
+                    source=status.path, kinds=self.plan.kinds_of(status.path), lines=status.lines,
+                    events=counted.events, lines_per_second=round(counted.rate, 1), lag=status.lag,
+                    last_line=stamp(last) if last else "", trouble=status.trouble,
+                )
+            )  # fmt: skip
+        return rows
+
+    def found(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The logs that exist, each with its kinds."""
+        return [(status.path, self.plan.kinds_of(status.path)) for status in self._statuses() if not status.trouble]
+
+    def sources_of(self, service: str) -> int:
+        """How many logs may tell of `service`."""
+        kinds = {
+            kind.name
+            for kind in self._catalogue.kinds.values()
+            if any(pattern.service in (service, "") for pattern in kind.patterns)
+        }
+        return sum(1 for _, found in self.found() if kinds & set(found))
+
+    def unreadable_times(self) -> int:
+        """How many lines had a time that can't be read."""
+        return sum(reader.statistics.unreadable_times for reader in self._readers.values())
+
+    def close(self) -> None:
+        """Close every file and end journalctl."""
+        for sensor in self.sensors:
+            sensor.close()

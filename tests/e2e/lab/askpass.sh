@@ -1,0 +1,3 @@
+#!/bin/sh
+# What ssh runs to ask for a password: SSHPASS holds the answer.
+printf "%s\n" "$SSHPASS"

@@ -1,0 +1,145 @@
+"""A machine: a network and a mount namespace of their own, held open by one sleeping process.
+
+The namespaces have no names, so nothing stays behind when a test run is killed: every process is started with a parent
+death signal, and a namespace ends with its last process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .accounts import write_accounts
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+_PRIVATE_FOLDERS = """
+set -eu
+mount --bind "$1/log" /var/log
+mount --bind "$1/home" /home
+for file in passwd group shadow; do mount --bind "$1/etc/$file" "/etc/$file"; done
+if [ -d /etc/pam.d ]; then mount --bind "$1/etc/common-auth" /etc/pam.d/common-auth; fi
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -m 755 /run/sshd
+mkdir "$1/dev"
+mount --rbind /dev "$1/dev"
+mount -t tmpfs -o mode=755 tmpfs /dev
+for node in null zero full random urandom tty ptmx pts shm; do
+    if [ -d "$1/dev/$node" ]; then mkdir "/dev/$node"; mount --rbind "$1/dev/$node" "/dev/$node"
+    elif [ -e "$1/dev/$node" ]; then : > "/dev/$node"; mount --bind "$1/dev/$node" "/dev/$node"; fi
+done
+ln -s /proc/self/fd /dev/fd
+umount -l "$1/dev"
+rmdir "$1/dev"
+"""
+"""Gives the machine its own /var/log, /home, /run, /dev/log and accounts: $1 is the machine's folder."""
+
+_HOLD = "hostname lab; ip link set lo up; echo ready; exec sleep infinity"
+
+
+def die_with_parent() -> None:
+    """In a child between fork and exec: be killed when the process that started us ends, however it ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Machine:
+    """A network namespace with its own log folder; `root` is its folder on this side.
+
+    What the machine sees as /var/log/auth.log is `root/log/auth.log` here. `accounts` (name to password) get a shell.
+    With `private_folders=False` only the network is its own, which is enough for clients.
+    """
+
+    def __init__(self, root: Path, accounts: dict[str, str] | None = None, *, private_folders: bool = True) -> None:
+        self.root = root
+        self.log = root / "log"
+        self.log.mkdir(parents=True)
+        script = _HOLD
+        if private_folders:
+            write_accounts(root, accounts or {})
+            script = _PRIVATE_FOLDERS + _HOLD
+        self._holder = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--uts", "--propagation", "private", "sh", "-c", script, "sh", str(root)],
+            stdout=subprocess.PIPE,
+            preexec_fn=die_with_parent,
+        )
+        assert self._holder.stdout is not None
+        if self._holder.stdout.readline() != b"ready\n":
+            self.close()
+            raise RuntimeError("the machine did not come up; its error stands above")
+        self._namespace = os.stat(f"/proc/{self.pid}/ns/net").st_ino
+
+    @property
+    def pid(self) -> int:
+        """The process that holds the namespaces; usable with `nsenter --target` and `ip link … netns`."""
+        return self._holder.pid
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` inside. It replaces itself: the pid is the command's own."""
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--", *command]
+
+    def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start `command` inside, killed at the latest when the machine closes. Options as for `subprocess.Popen`."""
+        return subprocess.Popen(self.argv(command), preexec_fn=die_with_parent, **options)
+
+    def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run `command` inside to its end (30 seconds at most unless told) and return its text output."""
+        settings: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 30, "check": True}
+        settings.update(options)
+        return subprocess.run(self.argv(command), preexec_fn=die_with_parent, **settings)
+
+    def processes(self) -> list[int]:
+        """The pids of everything that runs inside, the holder included."""
+        found = []
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if os.stat(f"/proc/{entry.name}/ns/net").st_ino == self._namespace:
+                        found.append(int(entry.name))
+        return found
+
+    def close(self) -> None:
+        """End every process inside; with the last one the namespaces, mounts and links are gone."""
+        for _ in range(50):
+            inside = self.processes() if hasattr(self, "_namespace") else [self.pid]
+            inside = [pid for pid in inside if pid != os.getpid()]
+            for pid in inside:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._holder.poll()
+            if not inside:
+                break
+            time.sleep(0.01)
+        self._holder.wait()
+        if self._holder.stdout is not None:
+            self._holder.stdout.close()
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
+    """Wait until `condition()` is true and return its value; AssertionError naming `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what or condition}")
+        time.sleep(0.01)
+
+
+def stop(process: subprocess.Popen[Any], seconds: float = 3.0) -> None:
+    """End a server politely, then firmly."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
