@@ -10,7 +10,8 @@ from pathlib import Path
 from bench import generate
 from bench import peer_fail2ban as fail2ban
 from bench import peer_sshguard as sshguard
-from bench.tools import NOT_INSTALLED, Namespace, Result
+from bench.guard import Guard
+from bench.tools import NOT_INSTALLED, Namespace, Result, ringfence
 
 FEW = 50_000
 """Lines for the slow ones; with the ban of every address in it, it takes them half a minute."""
@@ -42,14 +43,31 @@ def _sshguard(log: Path, lines: int, backend: str, note: str) -> Result:
         return {"lines": lines, "seconds": time.perf_counter() - begin, "note": note}
 
 
+def _ringfence(log: Path, lines: int) -> Result:
+    if ringfence() is None:
+        return {"note": NOT_INSTALLED}
+    with tempfile.TemporaryDirectory(prefix="rfbench") as directory, Namespace() as namespace:
+        guard = Guard(Path(directory), log)
+        try:
+            begin = guard.start(namespace)
+            done = guard.until(lines, TIMEOUT)
+            seconds = time.perf_counter() - begin
+            row = {"lines": lines, "found": guard.attempts(), "bans": guard.ask("status")["bans_enforced"]}
+        except (RuntimeError, OSError) as error:
+            return {"note": f"failed: {error}"[-200:]}
+        finally:
+            guard.stop()
+        return {**row, "seconds": seconds, "note": "start-up included" if done else "not finished in time"}
+
+
 def measure(lines: int) -> list[Result]:
     """One table: attack lines a second from start until all are recorded and every ban is in the kernel."""
     few = min(FEW, lines)
     with tempfile.TemporaryDirectory(prefix="rfbench") as directory:
         full, short = Path(directory, "auth.log"), Path(directory, "short.log")
         generate.write(full, generate.attack_lines(lines, time.time()))
-        rows: list[Result] = []
-        # Few addresses in the short log, so that as large a share of its lines belongs to banned ones as in the long log.
+        rows: list[Result] = [{"tool": "ringfence run", **_ringfence(full, lines)}]
+        # Fewer addresses too, so that as large a share of the lines comes from banned ones as in the long log.
         generate.write(short, generate.attack_lines(few, time.time(), sources=generate.ADDRESSES * few // lines))
         rows.append({"tool": "fail2ban-server, no ban", **_fail2ban(short, few, fail2ban.NO_BAN)})
         rows.append({"tool": "fail2ban-server, nftables", **_fail2ban(short, few, fail2ban.MAXRETRY)})

@@ -1,14 +1,14 @@
 """Generated logs: the same bytes for the same seed and start, in the shape that sshd and its neighbours write.
 
-Stamps are RFC 3164 in local time, `PER_SECOND` lines to a second of log time, and the last line is written "now", so that
-tools which look at the clock take every line as recent.
+Stamps are RFC 3164 in local time, `PER_SECOND` lines to a second of log time, and the last line is written "now",
+so that tools which look at the clock take every line as recent.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 PER_SECOND = 500
@@ -16,7 +16,20 @@ ADDRESSES = 20_000
 SEED = 20260
 HOST = "gate"
 
-ACCOUNTS = ("root", "admin", "ubuntu", "oracle", "postgres", "test", "git", "pi", "deploy", "backup", "mysql", "ftpuser")
+ACCOUNTS = (
+    "root",
+    "admin",
+    "ubuntu",
+    "oracle",
+    "postgres",
+    "test",
+    "git",
+    "pi",
+    "deploy",
+    "backup",
+    "mysql",
+    "ftpuser",
+)
 """Names that are tried; the first exists on the machine, the others are reported as invalid."""
 
 
@@ -38,56 +51,44 @@ def failed(when: str, pid: int, account: str, address: str, port: int) -> str:
     return f"{when} {HOST} sshd[{pid}]: Failed password for {known}{account} from {address} port {port} ssh2\n"
 
 
-Chatter = Callable[[str, random.Random], str]
+CHATTER = (
+    "CRON[{pid}]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)",
+    "CRON[{pid}]: (root) CMD (test -x /usr/sbin/anacron || run-parts --report /etc/cron.hourly)",
+    "systemd[1]: Started session-{number}.scope - Session {number} of User operator.",
+    "systemd[1]: logrotate.service: Deactivated successfully.",
+    "systemd-logind[611]: New session {number} of user operator.",
+    "kernel: [{number}.{pid}] eth0: renewed neighbour entry 10.1.{octet}.7, {number} in use",
+    "kernel: [{number}.{pid}] [UFW AUDIT] IN=eth0 OUT= SRC=192.0.2.{octet} DST=192.0.2.1 LEN=60 TTL=51 ID={pid} DF "
+    "PROTO=TCP SPT={number} DPT=443 WINDOW=64240 RES=0x00 SYN URGP=0",
+    "postfix/smtp[{pid}]: {hex}: to=<user{number}@example.org>, relay=mx.example.org[192.0.2.{octet}]:25, "
+    "delay=1.{octet}, delays=0.1/0.01/0.5/0.4, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as {hex})",
+    "postfix/smtpd[{pid}]: disconnect from mail.example.net[198.51.100.{octet}] ehlo=1 mail=1 rcpt=1 quit=1 commands=4",
+    "sshd[{pid}]: Accepted publickey for operator from 203.0.113.{octet} port {number} ssh2: RSA SHA256:{hex}{hex}",
+    "sshd[{pid}]: pam_unix(sshd:session): session opened for user operator(uid=1000) by (uid=0)",
+    "sshd[{pid}]: Received disconnect from 203.0.113.{octet} port {number}:11: disconnected by user",
+    "sshd[{pid}]: Disconnected from user operator 203.0.113.{octet} port {number}",
+    "sshd[{pid}]: pam_unix(sshd:session): session closed for user operator",
+    "systemd-logind[611]: Session {number} logged out. Waiting for processes to exit.",
+    "systemd-logind[611]: Removed session {number}.",
+)
+"""What else a syslog holds."""
 
 
-def _cron(when: str, dice: random.Random) -> str:
-    return f"{when} {HOST} CRON[{dice.randrange(400, 32000)}]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)\n"
-
-
-def _systemd(when: str, dice: random.Random) -> str:
-    return f"{when} {HOST} systemd[1]: Started session-{dice.randrange(1, 99999)}.scope - Session of User operator.\n"
-
-
-def _logind(when: str, dice: random.Random) -> str:
-    return f"{when} {HOST} systemd-logind[611]: New session {dice.randrange(1, 99999)} of user operator.\n"
-
-
-def _kernel(when: str, dice: random.Random) -> str:
-    return (
-        f"{when} {HOST} kernel: [{dice.randrange(1, 999999)}.{dice.randrange(10**6):06d}] eth0: "
-        f"renewed neighbour entry 10.1.{dice.randrange(256)}.{dice.randrange(256)}, {dice.randrange(2000)} in use\n"
+def chatter(when: str, dice: random.Random) -> str:
+    """A line that tells of no attack."""
+    pick = dice.random
+    text = CHATTER[int(pick() * len(CHATTER))].format(
+        pid=400 + int(pick() * 31000),
+        number=1024 + int(pick() * 64000),
+        octet=int(pick() * 256),
+        hex=f"{dice.getrandbits(44):011X}",
     )
+    return f"{when} {HOST} {text}\n"
 
 
-def _postfix(when: str, dice: random.Random) -> str:
-    return (
-        f"{when} {HOST} postfix/smtp[{dice.randrange(400, 32000)}]: {dice.getrandbits(40):010X}: to=<user{dice.randrange(9999)}@example.org>, "
-        f"relay=mx.example.org[192.0.2.{dice.randrange(1, 255)}]:25, delay={dice.randrange(1, 90) / 10}, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n"
-    )
-
-
-def _postfix_connect(when: str, dice: random.Random) -> str:
-    return f"{when} {HOST} postfix/smtpd[{dice.randrange(400, 32000)}]: disconnect from mail.example.net[198.51.100.{dice.randrange(1, 255)}] ehlo=1 quit=1 commands=2\n"
-
-
-def _accepted(when: str, dice: random.Random) -> str:
-    return (
-        f"{when} {HOST} sshd[{dice.randrange(400, 32000)}]: Accepted publickey for operator from 203.0.113.{dice.randrange(1, 255)} "
-        f"port {dice.randrange(1024, 65535)} ssh2: ED25519 SHA256:{dice.getrandbits(240):060x}\n"
-    )
-
-
-def _session(when: str, dice: random.Random) -> str:
-    return f"{when} {HOST} sshd[{dice.randrange(400, 32000)}]: pam_unix(sshd:session): session closed for user operator\n"
-
-
-CHATTER: tuple[Chatter, ...] = (_cron, _cron, _systemd, _systemd, _logind, _kernel, _kernel, _postfix, _postfix,
-                                _postfix_connect, _accepted, _session)  # fmt: skip
-"""What else a syslog holds, each as often as it stands here."""
-
-
-def attack_lines(lines: int, end: float, share: float = 1.0, sources: int = ADDRESSES, seed: int = SEED) -> Iterator[str]:
+def attack_lines(
+    lines: int, end: float, share: float = 1.0, sources: int = ADDRESSES, seed: int = SEED
+) -> Iterator[str]:
     """`lines` lines ending at `end` (seconds UTC), of which `share` are failed passwords from `sources` addresses."""
     dice = random.Random(seed)
     pool = addresses(sources, seed)
@@ -102,7 +103,7 @@ def attack_lines(lines: int, end: float, share: float = 1.0, sources: int = ADDR
             address = pool[int(pick() * sources)]
             yield failed(when, 400 + int(pick() * 31000), account, address, 1024 + int(pick() * 64000))
         else:
-            yield CHATTER[int(pick() * len(CHATTER))](when, dice)
+            yield chatter(when, dice)
 
 
 def rounds(sources: int, times: int, end: float, per_second: int = PER_SECOND, seed: int = SEED) -> Iterator[str]:

@@ -57,11 +57,11 @@ class Guard:
         return reply["answer"]
 
     def attempts(self) -> int:
-        """How many attempts are recorded; 0 while the daemon is not up."""
+        """How many attempts are recorded; -1 while the daemon is not up."""
         try:
             return sum(row["attempts"] for row in self.ask("stats")["rows"])
         except (OSError, ValueError):
-            return 0
+            return -1
 
     def until(self, attempts: int, timeout: float) -> bool:
         """Wait until `attempts` are recorded and every ban that is wanted is in force."""

@@ -119,18 +119,23 @@ class Watch:
 
         Ends when all are there, after `timeout` seconds, or when nothing came for `quiet` seconds after the first.
         """
+        missing, last, until = set(addresses), 0.0, time.monotonic() + timeout
         news: list[tuple[float, bytes]] = []
-        elements, until = 0, time.monotonic() + timeout
-        while elements < len(addresses) and (left := until - time.monotonic()) > 0:
-            if not select.select([self._socket], [], [], min(quiet, left) if elements else left)[0]:
-                break
-            data = self._socket.recv(1 << 18)
-            news.append((time.perf_counter(), data))
-            elements += _elements(data)  # full reading comes afterwards, so that it does not delay the stamps
-        missing, last = set(addresses), 0.0
-        for moment, data in news:
-            found = missing.intersection(announced(data))
-            if found:
-                missing -= found
-                last = moment
+        elements = 0
+        while missing and (left := until - time.monotonic()) > 0:
+            patience = min(quiet, left) if news or last else left
+            silent = not select.select([self._socket], [], [], patience)[0]
+            if not silent:
+                data = self._socket.recv(1 << 18)
+                news.append((time.perf_counter(), data))
+                elements += _elements(data)
+            # Read in full only when it may be all, so that reading does not delay the stamps of what follows.
+            if silent or elements >= len(missing):
+                for moment, data in news:
+                    found = missing.intersection(announced(data))
+                    missing -= found
+                    last = moment if found else last
+                news, elements = [], 0
+                if silent:
+                    break
         return len(addresses) - len(missing), last

@@ -66,7 +66,7 @@ def _sample(log: Log, watch: Watch, needed: int, samples: int, pause: float, dig
     digested(needed + (needed - 1) * samples)
     time.sleep(1.0)
     early = watch.drain()
-    measured = []
+    measured: list[float] = []
     for address in pool:
         written = log.write(log.attempts(address, 1))
         seen = watch.wait(address, TIMEOUT)

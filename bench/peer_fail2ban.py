@@ -83,7 +83,7 @@ class Server:
         """Wait until a counter of the jail has reached `value`."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            if self.status().get(counter, 0) >= value:
+            if self.status().get(counter, -1) >= value:
                 return True
             time.sleep(0.05)
         return False

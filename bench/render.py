@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.tools import Result
+from bench.tools import TIMES, Result
 
 COLUMNS = {
     "lines": ("lines", "{:,.0f}"),
@@ -29,7 +29,7 @@ def ratio(first: float, other: float, less_is_better: bool) -> str:
     """How many times better the first row is than another one."""
     if not first or not other:
         return ""
-    return f"{other / first if less_is_better else first / other:,.2f} ×"
+    return f"{other / first if less_is_better else first / other:,.2f} {TIMES}"
 
 
 def table(part: Result) -> str:
@@ -48,7 +48,9 @@ def table(part: Result) -> str:
     right = [False, *(True for _ in columns), *([True] if key else []), False]
     rule = ["-" * (width - 1) + ":" if flag else "-" * width for width, flag in zip(widths, right, strict=True)]
     lines = [head, rule, *body]
-    text = "\n".join("| " + " | ".join(_pad(*item) for item in zip(line, widths, right, strict=True)) + " |" for line in lines)
+    text = "\n".join(
+        "| " + " | ".join(_pad(*item) for item in zip(line, widths, right, strict=True)) + " |" for line in lines
+    )
     return f"### {part['title']}\n\n{text}\n"
 
 

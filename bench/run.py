@@ -9,30 +9,37 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import reading
+from bench import catchup, cost, idle, latency, reading, restore
 from bench.render import table
-from bench.tools import Result
+from bench.tools import TIMES, Result
 
 Part = Callable[[argparse.Namespace], list[Result]]
 
 PARTS: dict[str, tuple[Part, bool]] = {
     "reading": (lambda options: reading.measure(options.lines), False),
+    "catchup": (lambda options: catchup.measure(options.lines), True),
+    "latency": (lambda options: latency.measure(options.samples), True),
+    "restore": (lambda options: restore.measure(options.bans), True),
+    "idle": (lambda options: idle.measure(), True),
+    "cost": (lambda options: cost.measure(options.lines), False),
 }
 """Each part and whether it needs root (network namespaces)."""
 
 
 def machine() -> str:
     """What this was measured on, in one line."""
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
-    load = os.getloadavg()[0]
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    model = names[0].split(":")[1].strip() if names else platform.machine()
+    now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     return (
-        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC · {os.cpu_count()} × {model} · Linux {platform.release()} · "
-        f"Python {platform.python_version()} · load before: {load:.2f}"
+        f"{now} · {os.cpu_count()} {TIMES} {model} · Linux {platform.release()} · "
+        f"Python {platform.python_version()} · load before: {os.getloadavg()[0]:.2f}"
     )
 
 
@@ -45,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=sorted(PARTS), help="a part (repeatable)")
     parser.add_argument("--json", type=Path, help="also write the results here")
     options = parser.parse_args(arguments)
+    # Ended from outside, it still takes its namespaces and processes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     about, results = machine(), []
     print(f"{about}\n")
     for name, (part, root) in PARTS.items():

@@ -21,6 +21,7 @@ CLONE_NEWNET = 0x40000000
 RUNTIME = Path("/run/netns")
 Result = dict[str, Any]
 NOT_INSTALLED = "not installed"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 class Namespace:

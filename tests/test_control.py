@@ -90,7 +90,9 @@ def test_a_fault_in_one_command_is_told_and_the_next_is_answered(path: Path) -> 
         assert client.ask(Done, "greet", name="you").message
 
 
-@pytest.mark.parametrize("junk", [b"\n", b"{}\n", b"[1,2]\n", b"\x00\xff\xfe\n", b'{"command":"greet","arguments":7}\n'])
+@pytest.mark.parametrize(
+    "junk", [b"\n", b"{}\n", b"[1,2]\n", b"\x00\xff\xfe\n", b'{"command":"greet","arguments":7}\n']
+)
 def test_junk_gets_an_error_and_the_server_lives_on(path: Path, junk: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as raw:
         raw.connect(str(path))

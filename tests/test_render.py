@@ -58,4 +58,8 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 
 def test_numbers_have_their_unit() -> None:
     assert (size(0), size(1500), size(250_000_000)) == ("0 B", "1.5 kB", "250 MB")
-    assert (plural(1, "ban"), plural(1204, "ban"), plural(2, "entry", "entries")) == ("1 ban", "1,204 bans", "2 entries")
+    assert (plural(1, "ban"), plural(1204, "ban"), plural(2, "entry", "entries")) == (
+        "1 ban",
+        "1,204 bans",
+        "2 entries",
+    )

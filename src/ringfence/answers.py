@@ -17,7 +17,7 @@ FOREVER_TEXT = "forever"
 
 
 def stamp(moment: float) -> str:
-    """`moment` (seconds UTC) as ISO 8601 text in UTC, with milliseconds only where there are any; FOREVER as "forever"."""
+    """`moment` (seconds UTC) as ISO 8601 text in UTC, milliseconds only where there are any; FOREVER as "forever"."""
     if moment == FOREVER:
         return FOREVER_TEXT
     if not math.isfinite(moment):

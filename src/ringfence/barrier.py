@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ringfence.enforce import Difference, Fence, TableMonitor
+from ringfence.enforce.monitor import TableMonitor
+from ringfence.enforce.reconcile import Difference, Fence
 from ringfence.errors import EnforceError
 from ringfence.model import AllowEntry, Ban, Lockdown
 

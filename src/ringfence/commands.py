@@ -28,7 +28,6 @@ from ringfence.answers import (
     PolicyAnswer,
     Stats,
     Status,
-
 )
 from ringfence.control import Caller, command
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError
@@ -164,7 +163,9 @@ class Commands:
         now, origin = self.guard.clock(), _origin(caller)
         if self.guard.ledger.disallow(target, service, author=caller.user, origin=origin, now=now) is None:
             if target in self.guard.policy.whitelist:
-                raise NotFoundError(f"{target} stands in the policy's whitelist: change it with 'ringfence policy apply'")
+                raise NotFoundError(
+                    f"{target} stands in the policy's whitelist: change it with 'ringfence policy apply'"
+                )
             raise NotFoundError(f"{target} is not on the whitelist for {_named(service)}")
         why, _ = self.guard.whitelist_changed(caller.user, origin)
         return Done(message=f"{target} is no longer on the whitelist" + (f"; {why}" if why else ""))
@@ -219,7 +220,9 @@ class Commands:
     def apply_policy(self, caller: Caller, *, text: str, name: str = "policy", note: str = "") -> Applied:
         """Put `text` into force as a new revision."""
         changed = self.compare_policy(caller, text=text, name=name)
-        return Applied(revision=self.guard.apply_policy(text, name, caller.user, note, _origin(caller)), changed=changed)
+        return Applied(
+            revision=self.guard.apply_policy(text, name, caller.user, note, _origin(caller)), changed=changed
+        )
 
     @command
     def rollback(self, caller: Caller, *, revision: int, note: str = "") -> Applied:
@@ -340,5 +343,3 @@ def _overlap(one: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -
 def _covers(one: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     other = ipaddress.ip_network(one)
     return other.version == network.version and network.subnet_of(other)  # type: ignore[arg-type]
-
-

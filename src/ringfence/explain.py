@@ -20,7 +20,9 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
     evidence = [event for ban in bans[:3] for event in guard.ledger.evidence(ban.id)]
     windows = guard.detector.windows(address, now)
     attacker = guard.ledger.attacker(address, harmless=guard.policy.limits.harmless)
-    earlier = [ban for target in guard.targets_of(address) for ban in guard.ledger.history(target) if ban.ended is not None]
+    earlier = [
+        ban for target in guard.targets_of(address) for ban in guard.ledger.history(target) if ban.ended is not None
+    ]
     packets = guard.barrier.packets()
     allowed = guard.whitelist.covering(address, now)
     spared = any(entry.service == EVERY for entry in allowed)
@@ -46,7 +48,11 @@ def _verdict(address: str, bans: list[Ban], spared: bool, known: bool) -> str:
         services = sorted({"all services" if ban.service == EVERY else ban.service for ban in bans})
         until = max(ban.until for ban in bans)
         end = "for good" if until == FOREVER else f"until {local_time(until)}"
-        state = "" if all(ban.state == "enforced" for ban in bans) else " (not in force yet: the kernel has not confirmed it)"
+        state = (
+            ""
+            if all(ban.state == "enforced" for ban in bans)
+            else " (not in force yet: the kernel has not confirmed it)"
+        )
         return f"{address} is banned from {', '.join(services)} {end}{state}"
     return f"{address} is not banned" if known else f"{address} is not banned and has never failed to log in"
 
@@ -68,7 +74,9 @@ def _but(guard: Guard, address: str, windows: list[WindowView], allowed: bool) -
     elif allowed:
         reasons.append("it is on the whitelist, which beats every ban")
     seen = {event.service for _, event in guard.ledger.events_of(address, limit=200)}
-    reasons += [f"service {name} is switched off: nothing is judged there" for name in sorted(seen & guard.policy.disabled)]
+    reasons += [
+        f"service {name} is switched off: nothing is judged there" for name in sorted(seen & guard.policy.disabled)
+    ]
     for view in windows:
         if view.counted and view.counted < view.needed:
             reasons.append(f"rule {view.rule} for {view.service}: {view.counted} of {view.needed} so far")
@@ -84,5 +92,3 @@ def _window(guard: Guard, view: WindowView) -> WindowRow:
         service=view.service, rule=view.rule, count=view.counted, needed=view.needed, counted=counted,
         within=rule.within if rule is not None else 0.0, since="" if view.oldest is None else stamp(view.oldest),
     )  # fmt: skip
-
-

@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from ringfence.barrier import Barrier
 from ringfence.detect import Detector
-from ringfence.enforce import Difference
+from ringfence.detect.allow import covered_by
+from ringfence.enforce.reconcile import Difference
 from ringfence.errors import NotFoundError
 from ringfence.ledger import Ledger, PolicyRevision, Recorded
-from ringfence.model import EVERY, Ban, Event, Lockdown, Policy, Position, Service, Verdict
+from ringfence.model import EVERY, AllowEntry, Ban, Event, Lockdown, Policy, Position, Service, Verdict
 from ringfence.parse.parser import Parser
 from ringfence.policy import load_policy
 from ringfence.render import duration, plural
@@ -76,7 +77,7 @@ class Guard:
         self.pending: Batch | None = None
         self.ledger_trouble = ""
         self.hosts_changed = False
-        self._catalogue_problems = list(parts.catalogue_problems)
+        self.catalogue_problems = list(parts.catalogue_problems)
 
     # --- the way of a line
 
@@ -103,6 +104,14 @@ class Guard:
         self.pending = None
         return True
 
+    def settle(self) -> bool:
+        """Count what was held back for a later line that did not come; call it when everything is read."""
+        events = self.parser.attempts.finish(self.clock())
+        if not events:
+            return False
+        self.pending = Batch(events, self.detector.feed(events), [])
+        return self.take(0)
+
     def _commit(self, batch: Batch) -> None:
         now = self.clock()
         recorded = self.ledger.record(batch.events, batch.verdicts, batch.positions, now)
@@ -124,7 +133,13 @@ class Guard:
             verdict = last.get((ban.target, ban.service))
             why = "" if verdict is None else f": rule {verdict.rule}, {self._counted(verdict)}"
             failed = self.barrier.missing.get(ban.id)
-            state = f" (NOT in force: {failed})" if failed else "" if self.barrier.blocks else " (monitor mode: not blocked)"
+            state = (
+                f" (NOT in force: {failed})"
+                if failed
+                else ""
+                if self.barrier.blocks
+                else " (monitor mode: not blocked)"
+            )
             self.say(f"banned {ban.target} from {_service(ban)} for {duration(ban.until - self.clock())}{why}{state}")
         if len(recorded.wanted) > MOST_TOLD:
             self.say(f"… and {plural(len(recorded.wanted) - MOST_TOLD, 'more ban')}")
@@ -185,12 +200,16 @@ class Guard:
         """Judge by the policy `text` from now on; returns its revision. Raises SettingsError and LedgerError."""
         policy = load_policy(text, name, services=self.services)
         revision = self.ledger.apply_policy(text, author=author, note=note, origin=origin, now=self.clock())
+        self.adopt(revision, text, policy, author, note, origin)
+        return revision
+
+    def adopt(self, revision: int, text: str, policy: Policy, author: str, note: str = "", origin: str = "") -> None:
+        """Judge by a policy that the ledger holds already."""
         self.policy, self.policy_text, self.policy_revision = policy, text, revision
         self.detector.change(policy)
         self.whitelist_changed(author, origin)
         self.hosts_changed = True
         self.say(f"policy revision {revision} by {author}" + (f": {note}" if note else ""))
-        return revision
 
     def revision(self, number: int | None) -> PolicyRevision:
         """A policy revision, the one in force without a number. Raises NotFoundError."""
@@ -210,10 +229,14 @@ class Guard:
         before = self.barrier.trouble
         difference = self.barrier.reconcile(bans, self.whitelist.list.all, self.ledger.lockdown(now), now)
         if self.barrier.trouble != before:
-            self.say(f"firewall: {self.barrier.trouble}; tried again" if self.barrier.trouble else "firewall: works again")
+            self.say(
+                f"firewall: {self.barrier.trouble}; tried again" if self.barrier.trouble else "firewall: works again"
+            )
         if difference is None:
             return None
-        confirmed = [ban for ban in bans if ban.state == "wanted" and ban.until > now and ban.id not in self.barrier.missing]
+        confirmed = [
+            ban for ban in bans if ban.state == "wanted" and ban.until > now and ban.id not in self.barrier.missing
+        ]
         if confirmed:
             self.ledger.mark_enforced(confirmed, now)
         return difference
@@ -247,7 +270,7 @@ class Guard:
         found += self.barrier.problems()
         if self.ledger_trouble:
             found.append(self.ledger_trouble)
-        found += self.watch.standing() + self._catalogue_problems + self.watch.plan.problems
+        found += self.watch.standing() + self.catalogue_problems + self.watch.plan.problems
         if not self.watch.found():
             found.append("no log is watched: name one with [[source]] in the settings")
         return found
@@ -255,7 +278,10 @@ class Guard:
     def notices(self) -> list[str]:
         """What is worth knowing and no fault."""
         found = [f"service {name} is switched off" for name in sorted(self.policy.disabled)]
-        found += [f"{name} on the whitelist does not resolve; its last answer holds" for name in sorted(self.whitelist.failing)]
+        found += [
+            f"{name} on the whitelist does not resolve; its last answer holds"
+            for name in sorted(self.whitelist.failing)
+        ]
         return found
 
     # --- questions
@@ -280,11 +306,8 @@ class Guard:
         """The running bans that hold `address`: its own, and those of any network around it."""
         found = self.bans_of(address)
         known = {ban.id for ban in found}
-        inside = ip_network(address)
-        for ban in self.ledger.bans(active=True, text="/"):
-            if ban.id not in known and (net := ip_network(ban.target)).version == inside.version and inside.subnet_of(net):
-                found.append(ban)
-        return found
+        networks = [ban for ban in self.ledger.bans(active=True, text="/") if ban.id not in known]
+        return found + [ban for ban in networks if address in covered_by(AllowEntry(target=ban.target), [address])]
 
 
 def _closed(verdict: Verdict) -> str:

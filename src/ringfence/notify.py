@@ -1,4 +1,4 @@
-"""What systemd wants to hear from a service: readiness, a sign of life, the end (sd_notify(3)); nothing where it is not there."""
+"""What systemd wants to hear from a service (sd_notify(3)): readiness, a sign of life, the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Notifier:
 
 
 def _watchdog(environment: dict[str, str]) -> float:
-    """Half the time systemd allows between signs of life, from WATCHDOG_USEC (microseconds) if it means this process."""
+    """Half the time that systemd allows between signs of life (WATCHDOG_USEC), if it means this process."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0
     try:

@@ -11,7 +11,7 @@ import unicodedata
 from datetime import datetime
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories that are escaped: controls, format and bidi characters, surrogates, private, unassigned, breaks."""
+"""Unicode categories that are escaped: controls, format and bidi, surrogates, private, unassigned, line breaks."""
 
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 YEAR = 365 * 86400
@@ -20,7 +20,7 @@ YEAR = 365 * 86400
 def safe(text: str, width: int = 0) -> str:
     """`text` with every character escaped that could steer a terminal, hide text or turn its direction.
 
-    A backslash is doubled so that escapes can't be imitated. `width` > 0 cuts to so many characters, with "…" at the end.
+    A backslash is doubled so that escapes can't be imitated. `width` > 0 cuts to so many characters, ending in "…".
     """
     if width and len(text) > width * 4:
         text = text[: width * 4]

@@ -6,6 +6,7 @@ there. Errors of a log stay with that log: they are told once and shown until th
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
@@ -16,7 +17,9 @@ from ringfence.model import Event, Position
 from ringfence.parse.catalogue import Catalogue
 from ringfence.parse.parser import Parser
 from ringfence.parse.reader import Reader
-from ringfence.sense import Chunk, FileSensor, JournalSensor, SourceStatus
+from ringfence.sense.chunk import Chunk, SourceStatus
+from ringfence.sense.files import FileSensor
+from ringfence.sense.journal import JournalSensor
 from ringfence.settings import Settings
 
 JOURNAL = "journal"
@@ -46,7 +49,7 @@ class Plan:
             if not settings.logs.find or kind.name in named:
                 continue
             for pattern in kind.logs:
-                self._add(pattern, {kind.name})
+                self._add(as_glob(pattern), {kind.name})
             if journal and (kind.units or kind.identifiers):
                 self.units.update(kind.units)
                 self.identifiers.update(kind.identifiers)
@@ -69,8 +72,13 @@ class Plan:
         return tuple(sorted(found))
 
 
+def as_glob(pattern: str) -> str:
+    """The same files as a glob: a log that is only usual, not asked for, may be missing without a word."""
+    return pattern if glob.has_magic(pattern) else f"{pattern[:-1]}[{pattern[-1]}]"
+
+
 def _journal_wanted(settings: Settings) -> bool:
-    """The journal is read where there is one: journalctl and a folder with journals (`auto`), or as the settings say."""
+    """As the settings say; `auto`: where there is journalctl and a folder with journals."""
     if settings.logs.journal == "auto":
         return shutil.which("journalctl") is not None and any(map(_has_files, JOURNAL_FOLDERS))
     return bool(settings.logs.journal)
@@ -116,9 +124,7 @@ class Watch:
         self.files = FileSensor(sorted(self.plan.files), files)
         self.journal: JournalSensor | None = None
         if self.plan.units or self.plan.identifiers:
-            self.journal = JournalSensor(
-                sorted(self.plan.units), sorted(self.plan.identifiers), known.get(JOURNAL)
-            )
+            self.journal = JournalSensor(sorted(self.plan.units), sorted(self.plan.identifiers), known.get(JOURNAL))
 
     @property
     def sensors(self) -> list[FileSensor | JournalSensor]:

@@ -1,4 +1,4 @@
-"""The whitelist as it holds now: entries of the policy, entries by command, our own addresses and administrators at work.
+"""The whitelist as it holds now: entries of the policy and by command, our own addresses, administrators at work.
 
 Host names keep their last good answer: a name server that is down opens nobody's door and closes nobody's either.
 """
@@ -6,7 +6,7 @@ Host names keep their last good answer: a name server that is down opens nobody'
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import structs
 
@@ -73,7 +73,7 @@ class Whitelist:
         names = [*self._policy, *(entry.target for entry in self._ledger.whitelist(self._clock()))]
         return [name for name in dict.fromkeys(names) if not is_address(name)]
 
-    def resolved(self, answers: dict[str, tuple[str, ...]]) -> None:
+    def resolved(self, answers: Mapping[str, tuple[str, ...]]) -> None:
         """Take up answers of `resolve`; those that are empty leave the last good one. Raises LedgerError."""
         self.failing = frozenset(name for name, found in answers.items() if not found)
         for name, found in answers.items():
@@ -81,7 +81,6 @@ class Whitelist:
                 if found != self._answers.get(name):
                     self._ledger.note_resolution(name, found)
                 self._answers[name] = found
-
 
     def covered(self, bans: Iterable[Ban], now: float) -> list[Ban]:
         """Those of `bans` that lie wholly within what must not be banned (from that service) now."""
@@ -130,5 +129,3 @@ def resolve(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         addresses = {canonical(str(entry[4][0])) for entry in found}
         answers[name] = tuple(sorted(address for address in addresses if address is not None))
     return answers
-
-

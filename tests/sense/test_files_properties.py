@@ -66,7 +66,8 @@ class World:
             self.partial = b""
 
     def part(self, length: int) -> None:
-        self.writer.write(piece := b"p" * length)
+        self.number += 1
+        self.writer.write(piece := f"({self.number}".encode() + b"p" * length)
         self.partial += piece
 
     def long(self, length: int) -> None:

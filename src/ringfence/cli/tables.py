@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ringfence.answers import (
     AllowRow,
-    Attacks,
     AttackRow,
+    Attacks,
     BanRow,
     Diag,
     EventRow,

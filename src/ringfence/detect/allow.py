@@ -18,7 +18,9 @@ from ringfence.model import EVERY, AllowEntry
 LOOPBACK = ("127.0.0.0/8", "::1")
 
 _REMEMBERED = 65_536
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?\Z", re.I)
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?\Z", re.I
+)
 
 
 class AllowList:

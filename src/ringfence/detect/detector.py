@@ -305,7 +305,7 @@ class Detector:
         new = False
         said: list[Verdict] = []
         if len(fired) > 1:
-            fired.sort(key=lambda each: each[0].ban)
+            fired.sort(key=_by_ban)
         for rule, count, since, _ in fired:
             if rule.blocks:
                 moves, begins = self._history.extend(target, rule.closed, time, time + rule.ban)
@@ -332,3 +332,7 @@ class Detector:
         key = self._key_or(event.address)
         targets = (event.address, key)
         return any(event.time <= self._forgiven_at(target, event.service) for target in targets)
+
+
+def _by_ban(fired: Fired) -> float:
+    return fired[0].ban

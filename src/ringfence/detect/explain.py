@@ -37,7 +37,9 @@ def windows(
             for rule in policy.overrides.get(service, policy.rules):
                 needed = rule.failures or rule.bans or 0
                 why = f"{service} is switched off"
-                views.append(WindowView(service=service, rule=rule.name, key=address, counted=0, needed=needed, why=why))
+                views.append(
+                    WindowView(service=service, rule=rule.name, key=address, counted=0, needed=needed, why=why)
+                )
             continue
         plan = plans[service]
         entry = allow.covers(address, service, now)

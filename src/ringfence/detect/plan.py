@@ -69,7 +69,6 @@ class Plan:
         )
 
 
-
 def _inherit(mine: Counter, theirs: Counter, before: Limits, after: Limits) -> None:
     """Move windows over, each attempt keeping the bits of the rules that are still there (see `_translation`)."""
     if mine.per == "network" and (before.ipv4_network, before.ipv6_network) != (after.ipv4_network, after.ipv6_network):

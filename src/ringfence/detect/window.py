@@ -101,25 +101,28 @@ class Counter:
             if lacks > 0:
                 pass
             elif simple:
-                oldest = time - within
+                # Masks first: they are small, shared numbers, while each time is a cache miss of its own.
                 length = len(window)
+                oldest = time - within
                 low, high = 1, (length - first) // ATTEMPT
                 if not distinct and high > needed:
                     high = needed
                 while low < high:
                     middle = (low + high + 1) >> 1
-                    at = length - ATTEMPT * middle
-                    if window[at + 2] & bit and window[at] >= oldest:
+                    if window[length - ATTEMPT * middle + 2] & bit:
                         low = middle
                     else:
                         high = middle - 1
-                at = length - ATTEMPT * low
                 have = low
-                if distinct and low >= needed:
-                    have = len(set(window[at + 1 :: ATTEMPT]) - _NOBODY)
+                if distinct and have >= needed:
+                    have = len(set(window[length - ATTEMPT * low + 1 :: ATTEMPT]) - _NOBODY)
+                if have >= needed and window[length - ATTEMPT * low] < oldest:
+                    low = self._young(window, low, oldest)
+                    have = len(set(window[length - ATTEMPT * low + 1 :: ATTEMPT]) - _NOBODY) if distinct else low
                 lacks = needed - have
                 if lacks <= 0:
                     lacks = needed
+                    at = length - ATTEMPT * low
                     since = self._since(window, at) if distinct else window[at]
                     among = set(window[at + 1 :: ATTEMPT]) if self._names_needed else _NOBODY
                     window[at + 2 :: ATTEMPT] = [each ^ bit for each in window[at + 2 :: ATTEMPT]]
@@ -143,11 +146,24 @@ class Counter:
             self._trim(window)
         return fired
 
+    def _young(self, window: Window, high: int, oldest: float) -> int:
+        """How many of the newest `high` attempts of a sorted window are no older than `oldest`: at least one."""
+        low, length = 1, len(window)
+        while low < high:
+            middle = (low + high + 1) >> 1
+            if window[length - ATTEMPT * middle] >= oldest:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
     def _since(self, window: Window, at: int) -> float:
         """The time of the oldest account from `at` on, an account being as old as its newest attempt."""
-        newest = dict(zip(window[at + 1 :: ATTEMPT], window[at::ATTEMPT], strict=True))
-        newest.pop("", None)
-        return min(newest.values())
+        accounts: list[str] = window[at + 1 :: ATTEMPT]
+        for place, account in enumerate(accounts):
+            if account and account not in accounts[place + 1 :]:
+                return float(window[at + ATTEMPT * place])
+        return float(window[-ATTEMPT])
 
     def _insert(self, window: Window, time: float, what: str, mask: int) -> list[Fired] | None:
         """Count an attempt that is older than the newest: weigh every rule as of its time."""

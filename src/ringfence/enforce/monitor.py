@@ -16,13 +16,13 @@ from ..errors import EnforceError
 from .netlink import (
     BODY,
     HEADER,
-    NETLINK_NETFILTER,
     NEWGEN,
     NFPROTO_INET,
     SUBSYSTEM,
     messages,
     own_ports,
 )
+from .nft import NETLINK_NETFILTER
 from .ruleset import TABLE
 
 _GROUP: Final = 7  # NFNLGRP_NFTABLES

@@ -1,38 +1,45 @@
-"""Reading the kernel's sets without text in between: the netlink messages of nf_tables.
+"""Reading and changing the kernel's sets without text in between: the netlink messages of nf_tables.
 
-100,000 elements as text or JSON of libnftables take seconds and tens of megabytes; as messages a fraction.
-Only reading is done here; every change goes through libnftables. Formats: netlink(7) and the kernel's
-include/uapi/linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h.
+100,000 elements as text or JSON of libnftables take seconds and tens of megabytes; as messages a fraction. Rules
+and ranges are written by libnftables, see `nft`; here only single elements are (`batch`). Formats: netlink(7) and
+the kernel's include/uapi/linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import EnforceError
+from .nft import NETLINK_NETFILTER, NO_RIGHT
 
-NETLINK_NETFILTER: Final = 12
 NFPROTO_INET: Final = 1
 SUBSYSTEM: Final = 10  # NFNL_SUBSYS_NFTABLES
 
 # nf_tables_msg_types
 NEWTABLE, GETTABLE, DELTABLE = 0, 1, 2
-NEWCHAIN, GETCHAIN, DELCHAIN, NEWRULE, DELRULE = 3, 4, 5, 6, 8
+NEWCHAIN, GETCHAIN, DELCHAIN = 3, 4, 5
+NEWRULE, GETRULE, DELRULE = 6, 7, 8
 NEWSET, GETSET, DELSET = 9, 10, 11
 NEWSETELEM, GETSETELEM, DELSETELEM = 12, 13, 14
 NEWGEN, GETGEN = 15, 16
 
 _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
-_REQUEST, _DUMP = 0x1, 0x300
-_NESTED = 0x8000
-_TYPE = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_ROOM = 8 << 20
+_LIVELY = {GETCHAIN: {6, 8}, GETSET: {20}, GETRULE: {6}}
+"""Attributes that change by themselves: uses and counters of a chain, elements of a set, position of a rule."""
+NESTED = 0x8000
+_TYPE = 0x3FFF  # without NLA_FNESTED and NLA_F_NET_BYTEORDER
 _INTERVAL_END = 1
 _BUFFER = 1 << 18
 _PATIENCE = 5
@@ -64,13 +71,14 @@ class Interrupted(Exception):
     """The rule set changed while it was read: what was read so far may be torn."""
 
 
-class Reader:
-    """A netlink socket that asks the kernel for sets, elements and the generation; one thread only."""
+class Link:
+    """A netlink socket to the rule set of the network namespace it was opened in; one thread only."""
 
     def __init__(self) -> None:
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
             self._socket.bind((0, 0))
+            _make_room(self._socket)
         except OSError as error:
             raise EnforceError(f"no netlink socket to read the firewall: {error.strerror}") from error
         self._sequence = 0
@@ -100,7 +108,7 @@ class Reader:
         for _ in range(_PATIENCE):
             names: set[str] = set()
             try:
-                for message in self._ask(kind, _REQUEST | _DUMP, _text(1, table)):
+                for message in self._ask(kind, _REQUEST | _DUMP, text(1, table)):
                     found = dict(attributes(message, BODY, len(message)))
                     if found.get(1) == table.encode() + b"\0":
                         names.add(found[attribute].rstrip(b"\0").decode(errors="replace"))
@@ -116,7 +124,7 @@ class Reader:
         for _ in range(_PATIENCE):
             try:
                 found: list[Element] = []
-                for message in self._ask(GETSETELEM, _REQUEST | _DUMP, _text(1, table) + _text(2, name)):
+                for message in self._ask(GETSETELEM, _REQUEST | _DUMP, text(1, table) + text(2, name)):
                     _collect(message, found)
                 return found
             except Interrupted:
@@ -125,21 +133,78 @@ class Reader:
 
     def element(self, table: str, name: str, key: bytes) -> Element | None:
         """One element of a set of single values, or None."""
-        wanted = _nest(3, _nest(1, _nest(1, _attribute(1, key))))
+        wanted = nest(3, nest(1, nest(1, attribute(1, key))))
         try:
             found: list[Element] = []
-            for message in self._ask(GETSETELEM, _REQUEST, _text(1, table) + _text(2, name) + wanted):
+            for message in self._ask(GETSETELEM, _REQUEST, text(1, table) + text(2, name) + wanted):
                 _collect(message, found)
         except FileNotFoundError:
             return None
         return found[0] if found else None
 
+    def rules(self, table: str) -> bytes:
+        """A digest of the chains, rules and set declarations of `inet table` with their handles, without elements.
+
+        It changes when anything of them is changed or made anew, and is the same as long as nobody does.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for _ in range(_PATIENCE):
+            try:
+                for kind in (GETCHAIN, GETSET, GETRULE):
+                    for message in self._ask(kind, _REQUEST | _DUMP, text(1, table)):
+                        found = list(attributes(message, BODY, len(message)))
+                        if (1, table.encode() + b"\0") in found:
+                            digest.update(repr([each for each in found if each[0] not in _LIVELY[kind]]).encode())
+            except FileNotFoundError:
+                return b""
+            except Interrupted:
+                digest = hashlib.blake2b(digest_size=16)
+                continue
+            return digest.digest()
+        raise EnforceError(f"table inet {table} changes faster than it can be read")
+
+    def commit(self, changes: Iterable[tuple[int, int, bytes]]) -> None:
+        """Carry out changes (type, flags, body) as one transaction; all are in force when this returns.
+
+        Raises `EnforceError` with the kernel's first reason; nothing is changed then.
+        """
+        first = self._sequence + 1
+        parts = [_message(_BATCH_BEGIN, _REQUEST, first, b"", family=0, resource=SUBSYSTEM)]
+        self._sequence += 1
+        for kind, flags, body in changes:
+            self._sequence += 1
+            parts.append(_message(SUBSYSTEM << 8 | kind, _REQUEST | _ACK | flags, self._sequence, body))
+        self._sequence += 1
+        parts.append(_message(_BATCH_END, _REQUEST, self._sequence, b"", family=0, resource=SUBSYSTEM))
+        try:
+            self._socket.send(b"".join(parts))
+        except OSError as error:
+            raise EnforceError(f"the firewall can't be reached: {error.strerror}") from error
+        self._acknowledged(first)
+
+    def _acknowledged(self, first: int) -> None:
+        """The kernel has answered all when send() returns: no error and at least one acknowledgement, or it failed."""
+        acknowledged, reason = False, 0
+        while True:
+            try:
+                data = self._socket.recv(_BUFFER, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except OSError as error:  # ENOBUFS: so many errors that some were lost
+                reason = reason or error.errno or errno.EIO
+                continue
+            for start, _, kind, _, sequence, _ in messages(data):
+                if kind == _ERROR and sequence >= first:
+                    number = -struct.unpack_from("=i", data, start + HEADER.size)[0]
+                    acknowledged = acknowledged or not number
+                    reason = reason or number
+        if reason or not acknowledged:
+            raise EnforceError(_reason(reason))
+
     def _ask(self, kind: int, flags: int, body: bytes) -> Iterator[bytes]:
         """Send one request and yield the messages of its answer."""
         self._sequence += 1
-        content = _GENERIC.pack(NFPROTO_INET, 0, 0) + body
-        header = HEADER.pack(HEADER.size + len(content), SUBSYSTEM << 8 | kind, flags, self._sequence, 0)
-        self._socket.send(header + content)
+        self._socket.send(_message(SUBSYSTEM << 8 | kind, flags, self._sequence, body))
         torn = False
         while True:
             data = self._socket.recv(_BUFFER)
@@ -157,6 +222,30 @@ class Reader:
                 yield data[start : start + length]
                 if not flags & _DUMP:
                     return
+
+
+def _message(kind: int, flags: int, sequence: int, body: bytes, family: int = NFPROTO_INET, resource: int = 0) -> bytes:
+    padding = bytes(-len(body) % 4)
+    header = HEADER.pack(HEADER.size + _GENERIC.size + len(body) + len(padding), kind, flags, sequence, 0)
+    return header + _GENERIC.pack(family, 0, resource) + body + padding
+
+
+def _make_room(link: socket.socket) -> None:
+    """Let a transaction of thousands of elements, and the kernel's answer, fit the socket's buffers."""
+    for force, usual in ((_SO_SNDBUFFORCE, socket.SO_SNDBUF), (_SO_RCVBUFFORCE, socket.SO_RCVBUF)):
+        try:
+            link.setsockopt(socket.SOL_SOCKET, force, _ROOM)
+        except PermissionError:  # in a user namespace
+            link.setsockopt(socket.SOL_SOCKET, usual, _ROOM)
+
+
+def _reason(number: int) -> str:
+    """What an error number of a transaction means here."""
+    if number == errno.EPERM:
+        return NO_RIGHT
+    if number == errno.ENFILE:
+        return "nftables refused a change: the set is full"
+    return f"nftables refused a change: {os.strerror(number) if number else 'the kernel did not answer'}"
 
 
 def messages(data: bytes) -> Iterator[tuple[int, int, int, int, int, int]]:
@@ -272,13 +361,16 @@ def _raise(number: int) -> None:
         raise EnforceError(f"the kernel does not let us read its rule set: {os.strerror(-number)}")
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute, padded."""
     return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _nest(kind: int, value: bytes) -> bytes:
-    return _attribute(kind | _NESTED, value)
+def nest(kind: int, value: bytes) -> bytes:
+    """One attribute that holds others."""
+    return attribute(kind | NESTED, value)
 
 
-def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
+def text(kind: int, value: str) -> bytes:
+    """One attribute that holds a name."""
+    return attribute(kind, value.encode() + b"\0")

@@ -26,7 +26,7 @@ TERSE: Final = 1 << 11
 """Leave out the elements of named sets."""
 
 _SHOWN = 400
-_NO_RIGHT = (
+NO_RIGHT = (
     "the kernel refuses changes of nftables: this process lacks CAP_NET_ADMIN; run as root, or give the systemd "
     "unit AmbientCapabilities=CAP_NET_ADMIN"
 )
@@ -85,7 +85,7 @@ def usable() -> str | None:
     try:
         if not may_administer():
             _load()
-            return _NO_RIGHT
+            return NO_RIGHT
         nft = Nft()
         try:
             nft.check("add table inet ringfence")
@@ -147,5 +147,5 @@ def _explain(error: str) -> str:
     """nft's message in one line; the lines that quote our commands can be megabytes long and are left out."""
     first = error[:_SHOWN].partition("\n")[0].strip() or "no reason given"
     if "Operation not permitted" in first:
-        return _NO_RIGHT
+        return NO_RIGHT
     return f"nftables refused a change: {first}"

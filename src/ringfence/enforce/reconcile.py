@@ -16,12 +16,12 @@ from ..errors import EnforceError
 from ..model import AllowEntry, Ban, Lockdown, Service
 from . import ruleset
 from .cover import Range, merged
-from .netlink import Reader
-from .nft import STATELESS, TERSE, Nft
+from .netlink import Link
+from .nft import Nft
 from .ruleset import LOCKED, TABLE
-from .sets import Clock, Failures, Key, Sets, chunks, creations, gone
+from .sets import Clock, Failures, Sets, gone
 from .wanted import (
-    Hosts,
+    Key,
     Networks,
     Placed,
     Places,
@@ -79,15 +79,15 @@ class Fence:
     ) -> None:
         self.rejected: dict[int, str] = {}
         self._nft = nft
-        self._reader = Reader()
-        self._kernel = Sets(nft, self._reader)
+        self._link = Link()
+        self._kernel = Sets(nft, self._link)
         self._services = tuple(services)
         self._media = tuple(media_ports)
         self._prefix = ipv6_prefix
         self._places = Places(services, ipv6_prefix)
         self._sets, self._chains = ruleset.names(services, ipv6_prefix)
         self._networks: Networks = {}
-        self._expected: str | None = None
+        self._expected: bytes | None = None
 
     def install(
         self, bans: Iterable[Ban], allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float
@@ -103,7 +103,8 @@ class Fence:
     def enforce(self, bans: Sequence[Ban], now: float) -> list[int]:
         """Put bans in force or change their ends; returns the ids that the kernel confirmed, others are `rejected`.
 
-        One transaction for up to `CHUNK` bans. Raises `EnforceError` when nothing works, as when the table is gone.
+        One transaction for up to `CHUNK` addresses and one for each set of networks. Raises `EnforceError` when
+        nothing works, as when the table is gone.
         A ban that has ended already is neither confirmed nor rejected.
         """
         self._need_installed()
@@ -112,13 +113,10 @@ class Fence:
         placed = self._places.place(bans, now, self.rejected)
         hosts, added = gather(placed)
         networks = {name: self._live(name, now) | spans for name, spans in added.items()}
-        if not self._at_a_stroke(hosts, networks, clock):
-            self._need_table()
-            failures = self._kernel.put(hosts, clock)
-            for name, spans in networks.items():
-                failures |= self._put_networks(name, spans, added[name], clock)
-            return self._confirmed(placed, failures)
-        return [each.id for each in placed]
+        failures = self._kernel.put(hosts, clock)
+        for name, spans in networks.items():
+            failures |= self._put_networks(name, spans, added[name], clock)
+        return self._confirmed(placed, failures)
 
     def lift(self, bans: Sequence[Ban], now: float | None = None) -> None:
         """Take bans out of force; those that are not in force are no error. Raises `EnforceError`."""
@@ -132,7 +130,7 @@ class Fence:
                 self._kernel.cover(name, kept, Clock(now), SLACK)
                 self._networks[name] = kept
         except EnforceError:
-            if self._sets <= self._reader.sets(TABLE):
+            if self._sets <= self._link.sets(TABLE):
                 raise  # otherwise somebody removed the sets, and the bans with them
 
     def allow(self, entries: Sequence[AllowEntry], now: float) -> None:
@@ -144,7 +142,7 @@ class Fence:
         """Begin, change or (None) end the lockdown, in one transaction. Raises `EnforceError`."""
         self._need_installed()
         self._kernel.run(self._locking(lockdown, now))
-        self._expected = self._text()
+        self._expected = self._link.rules(TABLE)
 
     def reconcile(
         self, bans: Iterable[Ban], allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float
@@ -158,7 +156,7 @@ class Fence:
         self.rejected = {}
         placed = self._places.place(bans, now, self.rejected)
         hosts, networks = gather(placed)
-        self._kernel.generation = self._reader.generation()
+        self._kernel.generation = self._link.generation()
         try:
             self._agree_rules(allow, lockdown, clock, difference)
             for name in sorted(self._sets):
@@ -173,7 +171,7 @@ class Fence:
 
     def untouched(self) -> bool:
         """Whether nobody but us changed any nftables rules since the last reconcile, which would find nothing then."""
-        return self._expected is not None and self._reader.generation() == self._kernel.generation
+        return self._expected is not None and self._link.generation() == self._kernel.generation
 
     def counters(self) -> dict[tuple[str, str], int]:
         """Packets dropped by (target, service), of the bans that dropped any. Raises `EnforceError`."""
@@ -194,23 +192,10 @@ class Fence:
 
     def close(self) -> None:
         """Give the sockets back; the table stays in force."""
-        self._reader.close()
+        self._link.close()
         self._nft.close()
 
     # What enforce and reconcile are made of
-
-    def _at_a_stroke(self, hosts: Hosts, networks: Networks, clock: Clock) -> bool:
-        """The usual case: few bans, none of them in force yet, one transaction. False when the kernel refused."""
-        parts = list(chunks(hosts))
-        if len(parts) > 1:
-            return False
-        try:
-            scripts = [self._kernel.recover(name, spans, clock(), 0.0)[0] for name, spans in networks.items()]
-            self._kernel.run(creations(hosts, clock()) + "".join(scripts))
-        except EnforceError:
-            return False
-        self._networks |= networks
-        return True
 
     def _put_networks(self, name: str, spans: dict[Range, float], added: Iterable[Range], clock: Clock) -> Failures:
         try:
@@ -225,7 +210,7 @@ class Fence:
     ) -> None:
         """Rules, whitelist and lockdown: rebuilt together when the rules are not ours, else each where it differs."""
         listed = self._places.whitelist(allow, clock())
-        if self._expected is None or self._text() != self._expected:
+        if self._expected is None or self._link.rules(TABLE) != self._expected:
             self._rebuild(ruleset.whitelist(listed, clock()) + self._locking(lockdown, clock()))
             difference.structure = True
             return
@@ -238,19 +223,19 @@ class Fence:
 
     def _rebuild(self, further: str) -> None:
         """Renew all rules and keep the sets with their elements, unless they are of another make than ours."""
-        stale = "".join(f"delete chain inet {TABLE} {name}\n" for name in self._reader.chains(TABLE) - self._chains)
-        stale += "".join(f"delete set inet {TABLE} {name}\n" for name in self._reader.sets(TABLE) - self._sets)
+        stale = "".join(f"delete chain inet {TABLE} {name}\n" for name in self._link.chains(TABLE) - self._chains)
+        stale += "".join(f"delete set inet {TABLE} {name}\n" for name in self._link.sets(TABLE) - self._sets)
         rules = ruleset.structure(self._services, self._prefix)
         try:
             self._kernel.run(rules + stale + further)
         except EnforceError:
             self._kernel.run(f"add table inet {TABLE}\ndelete table inet {TABLE}\n" + rules + further)
-        self._expected = self._text()
+        self._expected = self._link.rules(TABLE)
 
     def _agree_hosts(self, name: str, wanted: dict[bytes, float], clock: Clock, difference: Difference) -> Failures:
         """One set of single values; uses up `wanted`."""
         before = clock()
-        elements = self._reader.elements(TABLE, name)
+        elements = self._link.elements(TABLE, name)
         now = clock()
         superfluous, wrong = [], {}
         for element in elements:
@@ -266,9 +251,7 @@ class Fence:
         self._kernel.drop({name: superfluous})
         return self._kernel.put({name: wanted | wrong}, clock)
 
-    def _agree_networks(
-        self, name: str, spans: dict[Range, float], clock: Clock, difference: Difference
-    ) -> Failures:
+    def _agree_networks(self, name: str, spans: dict[Range, float], clock: Clock, difference: Difference) -> Failures:
         try:
             changes = self._kernel.cover(name, spans, clock, SLACK)
         except EnforceError as error:
@@ -282,7 +265,7 @@ class Fence:
         """Whether the kernel holds exactly the ports of this lockdown, until its end."""
         now = clock()
         for name, ports in ruleset.locked_ports(lockdown, self._services, self._media, now).items():
-            held = port_ranges(self._reader.elements(TABLE, name))
+            held = port_ranges(self._link.elements(TABLE, name))
             if set(held) != set(merged(ports)):
                 return False
             if lockdown and not all(same_end(each, lockdown.until, now, SLACK) for each in held.values()):
@@ -294,7 +277,7 @@ class Fence:
 
     def _counted(self, name: str) -> Iterable[tuple[str, int]]:
         """Targets of one set with the packets they dropped."""
-        elements = self._reader.elements(TABLE, name)
+        elements = self._link.elements(TABLE, name)
         if ruleset.is_interval(name):
             owned = packets_by_owner(self._networks.get(name, {}), intervals(elements))
             return [(ruleset.network(span, width(name)), packets) for span, packets in owned.items()]
@@ -313,17 +296,6 @@ class Fence:
         """The network bans of a set that have not ended."""
         return {span: until for span, until in self._networks.get(name, {}).items() if until > now}
 
-    def _text(self) -> str:
-        """The rules as the kernel holds them, without what changes by itself; "" when the table is gone."""
-        if not self._reader.chains(TABLE):
-            return ""
-        return self._nft.run(f"list table inet {TABLE}", STATELESS | TERSE)
-
     def _need_installed(self) -> None:
         if self._expected is None:
             raise EnforceError("the firewall table is not installed yet")
-
-    def _need_table(self) -> None:
-        """Raises `EnforceError` when sets or chains of ours are missing."""
-        if not (self._sets <= self._reader.sets(TABLE) and self._chains <= self._reader.chains(TABLE)):
-            raise gone()

@@ -1,36 +1,38 @@
 """Writing elements into the kernel's sets, whatever stands there already.
 
-`add element` leaves the end of an element that exists as it is on kernels before 6.12, `delete` fails where the
-kernel was faster to end it, and nft 1.0.6 knows no `destroy`. Adding, deleting and adding again within one
-transaction is right in every case and has no moment without the element.
+To add an element that exists leaves its end as it is on kernels before 6.12, and to delete one fails where the
+kernel was faster to end it. Adding, deleting and adding again within one transaction is right in every case, and
+there is no moment without the element.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..errors import EnforceError
-from . import ruleset
+from . import batch, ruleset
+from .batch import Entry
 from .cover import Range, disjoint
-from .netlink import Element, Reader
+from .netlink import Element, Link
 from .nft import Nft
 from .ruleset import TABLE, Counted
-from .wanted import Hosts, intervals, same_end, width
+from .wanted import Hosts, Key, intervals, same_end, width
 
 CHUNK: Final = 8192
-"""Elements in one transaction; bounds the memory and the time that libnftables takes at a stroke."""
+"""Elements in one transaction; bounds the memory and the time it takes at a stroke."""
 HOPELESS: Final = 32
-"""After so many refusals without one success the whole batch is given up."""
-_SINGLY = 256
-"""Up to so many elements are looked up one by one, more by reading the whole set."""
+"""After so many refusals without one success the whole chunk is given up."""
+_CAREFUL = 32
+"""Up to so many elements are looked up beforehand (20 µs each), since a refused transaction costs some 10 ms."""
 _TRIES = 4
 
-Key = bytes | Range
 Failures = dict[tuple[str, Key], str]
 """(set name, key) → why the kernel refused this element."""
 Item = tuple[str, bytes, float]
+Present = dict[str, dict[bytes, Element]]
+"""Set name → packed address → the element that the kernel holds."""
 
 
 class Clock:
@@ -44,7 +46,7 @@ class Clock:
         return self._offset + time.monotonic()
 
 
-class Change(NamedTuple):
+class Correction(NamedTuple):
     """One difference between an interval set and what it should hold."""
 
     what: str  # missing, superfluous or wrong_end
@@ -54,13 +56,13 @@ class Change(NamedTuple):
 class Sets:
     """The element side of our table. `generation` is what the kernel's should be if only we change anything."""
 
-    def __init__(self, nft: Nft, reader: Reader) -> None:
+    def __init__(self, nft: Nft, link: Link) -> None:
         self.generation = -1
         self._nft = nft
-        self._reader = reader
+        self._link = link
 
     def run(self, commands: str) -> None:
-        """One transaction, counted in `generation`. Raises `EnforceError`."""
+        """One transaction in the language of nft, counted in `generation`. Raises `EnforceError`."""
         if commands:
             self._nft.run(commands)
             self.generation += 1
@@ -68,101 +70,112 @@ class Sets:
     def put(self, hosts: Hosts, clock: Clock) -> Failures:
         """Add elements or change the ends of those that exist, keeping their counters; returns what was refused.
 
-        Raises `EnforceError` when all is refused.
+        Raises `EnforceError` when all is refused, as when the set is gone.
         """
         failures: Failures = {}
+        known: Present = {}
         for chunk in chunks(hosts):
-            try:
-                self.run(creations(chunk, clock()))
-            except EnforceError:
-                self._settle(chunk, clock, failures)
+            items = [(name, key, until) for name, ends in chunk.items() for key, until in ends.items()]
+            if len(items) > _CAREFUL:
+                try:
+                    self._commit(_creations(chunk, clock()))
+                    continue
+                except EnforceError:
+                    if not set(chunk) <= self._link.sets(TABLE):
+                        raise gone() from None
+            present = self._read(hosts, known) if len(items) == CHUNK else self._look_up(items)
+            self._settle(items, present, clock, failures)
         return failures
 
     def drop(self, hosts: Mapping[str, Iterable[bytes]]) -> None:
         """Remove elements, whether they exist or not. Raises `EnforceError`."""
         for chunk in chunks({name: dict.fromkeys(keys, 0.0) for name, keys in hosts.items()}):
-            script = ""
+            changes = []
             for name, keys in chunk.items():
-                words = [ruleset.host(key) for key in keys]
-                script += ruleset.elements("add", name, words) + ruleset.elements("delete", name, words)
-            self.run(script)
+                changes += batch.add(name, [Entry(key, 60.0) for key in keys], 0.0, new=False)
+                changes += batch.delete(name, keys)
+            self._commit(changes)
 
-    def cover(self, name: str, spans: Mapping[Range, float], clock: Clock, slack: float) -> list[Change]:
-        """Make an interval set hold a disjoint cover of `spans`; returns what had to be changed.
+    def cover(self, name: str, spans: Mapping[Range, float], clock: Clock, slack: float) -> list[Correction]:
+        """Make an interval set hold a disjoint cover of `spans`; returns what had to be corrected.
 
-        Raises `EnforceError`. Tried again when the kernel ended an element between reading and writing.
+        Pieces that are right within `slack` seconds stay untouched. Raises `EnforceError`. Tried again when the
+        kernel ended an element between reading and writing.
         """
-        changes: list[Change] = []
+        corrections: list[Correction] = []
         for attempt in range(_TRIES):
-            script, changes = self.recover(name, spans, clock(), slack)
+            script, corrections = self._corrections(name, spans, clock(), slack)
             try:
                 self.run(script)
                 break
             except EnforceError:
                 if attempt == _TRIES - 1:
                     raise
-        return changes
+        return corrections
 
-    def recover(
+    def _corrections(
         self, name: str, spans: Mapping[Range, float], now: float, slack: float
-    ) -> tuple[str, list[Change]]:
-        """The commands that `cover` needs now, and what they change; pieces that are right stay untouched.
-
-        Raises `EnforceError` when there is no such set.
-        """
+    ) -> tuple[str, list[Correction]]:
+        """The commands that `cover` needs now, and what they correct."""
         try:
-            held = intervals(self._reader.elements(TABLE, name))
+            held = intervals(self._link.elements(TABLE, name))
         except FileNotFoundError as error:
             raise gone() from error
         wanted = {(each.first, each.last): each for each in disjoint(spans) if each.until > now}
-        changes, old, new = [], [], []
+        corrections, old, new = [], [], []
         for key, element in held.items():
             piece = wanted.get(key)
             if piece and same_end(element, piece.until, now, slack):
                 del wanted[key]
                 continue
-            changes.append(Change("wrong_end" if piece else "superfluous", key))
+            corrections.append(Correction("wrong_end" if piece else "superfluous", key))
             old.append(ruleset.span(*key, width(name)))
         for key, piece in wanted.items():
             before = held.get(key)
             if before is None:
-                changes.append(Change("missing", key))
+                corrections.append(Correction("missing", key))
             counted = Counted(before.packets, before.octets) if before else None
             new.append(ruleset.piece(piece, width(name), now, counted))
-        return ruleset.elements("delete", name, old) + ruleset.elements("add", name, new), changes
+        return ruleset.elements("delete", name, old) + ruleset.elements("add", name, new), corrections
 
-    def _settle(self, chunk: Hosts, clock: Clock, failures: Failures) -> None:
-        """Put a chunk in force that the kernel did not take at a stroke: halve it until the refused stand alone."""
-        present = self._present(chunk)
-        waiting = [[(name, key, until) for name, ends in chunk.items() for key, until in ends.items()]]
-        refused, worked = 0, False
+    def _settle(self, items: list[Item], present: Present, clock: Clock, failures: Failures) -> None:
+        """Put elements in force that may exist; a part that is refused is halved until the guilty stand alone."""
+        waiting, refused, worked = [items], 0, False
         while waiting:
-            items = waiting.pop()
+            part = waiting.pop()
             try:
-                self.run(_replacements(items, present, clock()))
+                self._commit(_replacements(part, present, clock()))
                 worked = True
             except EnforceError as error:
-                if len(items) > 1:
-                    waiting += [items[len(items) // 2 :], items[: len(items) // 2]]
+                if not {each[0] for each in part} <= self._link.sets(TABLE):
+                    raise gone() from None
+                if len(part) > 1:
+                    waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
                     continue
                 refused += 1
-                failures[items[0][:2]] = str(error)
+                failures[part[0][:2]] = str(error)
                 if refused >= HOPELESS and not worked:
                     raise
 
-    def _present(self, chunk: Hosts) -> dict[tuple[str, bytes], Element]:
-        """Those of the chunk that the kernel holds already."""
-        found: dict[tuple[str, bytes], Element] = {}
-        try:
-            for name, ends in chunk.items():
-                if len(ends) > _SINGLY:
-                    found |= {(name, each.key): each for each in self._reader.elements(TABLE, name) if each.key in ends}
-                else:
-                    single = ((key, self._reader.element(TABLE, name, key)) for key in ends)
-                    found |= {(name, key): element for key, element in single if element}
-        except FileNotFoundError as error:
-            raise gone() from error
-        return found
+    def _look_up(self, items: Iterable[Item]) -> Present:
+        """Those of the items that the kernel holds already, asked for one by one."""
+        known: Present = {}
+        for name, key, _ in items:
+            if element := self._link.element(TABLE, name, key):
+                known.setdefault(name, {})[key] = element
+        return known
+
+    def _read(self, names: Iterable[str], known: Present) -> Present:
+        """All that the sets hold, read once for many chunks; `known` keeps it."""
+        for name in () if known else names:
+            known[name] = {each.key: each for each in self._link.elements(TABLE, name)}
+        return known
+
+    def _commit(self, changes: Sequence[batch.Change]) -> None:
+        """One transaction of messages, counted in `generation`. Raises `EnforceError`."""
+        if changes:
+            self._link.commit(changes)
+            self.generation += 1
 
 
 def gone() -> EnforceError:
@@ -186,26 +199,27 @@ def chunks(hosts: Hosts) -> Iterator[Hosts]:
         yield part
 
 
-def creations(hosts: Hosts, now: float) -> str:
-    """Commands that add new elements and fail when one exists."""
-    script = ""
+def _creations(hosts: Hosts, now: float) -> list[batch.Change]:
+    """Changes that add new elements and fail when one exists."""
+    changes = []
     for name, ends in hosts.items():
-        words = (ruleset.host(key) + ruleset.ending(until, now) for key, until in ends.items())
-        script += ruleset.elements("create", name, words)
-    return script
+        changes += batch.add(name, [Entry(key, until) for key, until in ends.items()], now, new=True)
+    return changes
 
 
-def _replacements(items: list[Item], present: Mapping[tuple[str, bytes], Element], now: float) -> str:
-    """Commands that set the ends of elements, whether they exist or not, and keep the counters of those `present`."""
-    script = ""
+def _replacements(items: list[Item], present: Present, now: float) -> list[batch.Change]:
+    """Changes that set the ends of elements, whether they exist or not, and keep the counters of those `present`."""
+    changes = []
     for name in dict.fromkeys(each[0] for each in items):
-        own = [each for each in items if each[0] == name]
-        old = [ruleset.host(key) for _, key, _ in own if (name, key) in present]
-        new = []
-        for _, key, until in own:
-            before = present.get((name, key))
-            count = ruleset.counter(Counted(before.packets, before.octets)) if before else ""
-            new.append(ruleset.host(key) + count + ruleset.ending(until, now))
-        script += ruleset.elements("add", name, old) + ruleset.elements("delete", name, old)
-        script += ruleset.elements("add", name, new)
-    return script
+        entries, old, held = [], [], present.get(name, {})
+        for own, key, until in items:
+            if own != name:
+                continue
+            before = held.get(key)
+            if before:
+                old.append(Entry(key, until))
+            entries.append(Entry(key, until, before.packets, before.octets) if before else Entry(key, until))
+        changes += batch.add(name, old, now, new=False)
+        changes += batch.delete(name, [each.key for each in old])
+        changes += batch.add(name, entries, now, new=False)
+    return changes

@@ -17,12 +17,16 @@ Networks = dict[str, dict[Range, float]]
 """Set name → range of addresses → end (seconds UTC)."""
 
 
+Key = bytes | Range
+"""What an element is found by: a packed address, or the range in an interval set."""
+
+
 class Placed(NamedTuple):
     """Where a ban belongs: `key` is a packed address, or a range in an interval set."""
 
     id: int
     set: str
-    key: bytes | Range
+    key: Key
     until: float
 
 
@@ -125,7 +129,7 @@ def same_end(element: Element, until: float, now: float, slack: float) -> bool:
     return abs(now + element.left - until) <= slack
 
 
-def label(name: str, key: bytes | Range) -> str:
+def label(name: str, key: Key) -> str:
     """An element as people read it: "1.2.3.4 in sip_hosts4"."""
     if isinstance(key, bytes):
         prefix = name.rpartition("_prefixes")

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ringfence.errors import LedgerError
 from ringfence.ledger.bans import BanStore, ban_from
 from ringfence.ledger.connection import Row
 from ringfence.ledger.facts import AuditEntry, PolicyRevision
@@ -24,10 +25,11 @@ class CommandStore(BanStore):
     def ban(
         self, target: str, service: str, since: float, until: float, *, author: str, reason: str = "",
         detail: str = "", note: str = "", origin: str = "", now: float,
-    ) -> Ban | None:  # fmt: skip
+    ) -> Ban:  # fmt: skip
         """Ban by hand: makes a ban or sets the running one's end, also to an earlier one.
 
-        None when the list is full of bans by hand and takes no more.
+        What had to make room for it is told as evicted by the next `record`. Raises LedgerError when the list is
+        full of bans by hand.
         """
         ban = Ban(
             id=0, target=target, service=service, since=since, until=until, state="wanted",
@@ -36,8 +38,14 @@ class CommandStore(BanStore):
         with self._writing(durable=True):
             arguments = {"target": target, "service": service, "until": until, "note": note}
             self._audit(now, author, "ban", arguments, origin)
-            made, _, _ = self._want(ban, now, by_hand=True)
-            return made
+            made, evicted, _ = self._want(ban, now, by_hand=True)
+        self._untold += evicted
+        if made is None:
+            raise LedgerError(
+                f"{target} was not banned: all {self.bans_capacity} places are taken by bans by hand; "
+                "lift some or raise the capacity of the ban list"
+            )
+        return made
 
     def lift(self, target: str | None, service: str | None, *, author: str, origin: str = "", now: float) -> list[Ban]:
         """Lift the running bans of `target` and `service` (None: any); returns them, lifted."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ringfence.errors import LedgerError
 from ringfence.ledger.opening import check_version
 from ringfence.ledger.sql import QUERIES
+from ringfence.model import Ban
 
 _ADVICE: Final = {
     sqlite3.SQLITE_FULL: "make room on its disk; nothing of this step was kept, it can be repeated",
@@ -48,6 +49,7 @@ class Store:
         self._newest: dict[str, int] = {}
         self._contexts: dict[tuple[object, ...], int] = {}
         self._bits: dict[str, int] = {}
+        self._untold: list[Ban] = []
         with self._told():
             self._connection = self._connect()
 

@@ -33,13 +33,24 @@ def ensure_file(path: Path) -> None:
         if not path.exists():
             _create(path)
             return
-        size = path.stat().st_size
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"{path}: can't make the ledger: {error}; check directory, owner and room") from error
+    check_header(path)
+    _check_content(path)
+
+
+def check_header(path: Path) -> None:
+    """Raise LedgerError unless the file begins like a ledger that this program can use."""
+    try:
         with path.open("rb") as file:
             header = file.read(_HEADER)
-    except (OSError, sqlite3.Error) as error:
-        raise LedgerError(f"{path}: can't make or read the ledger: {error}; check directory, owner and room") from error
-    _check_header(path, header)
-    _check_content(path, size)
+    except OSError as error:
+        raise LedgerError(f"{path}: can't read the ledger: {error}; check its owner and rights") from error
+    if len(header) < _HEADER or not header.startswith(_MAGIC):
+        raise LedgerError(f"{path}: not an SQLite database, or damaged; {_ADVICE}", refused=True)
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise LedgerError(f"{path}: a database of another program; {_ADVICE}", refused=True)
+    check_version(path, int.from_bytes(header[60:64], "big"))
 
 
 def _create(path: Path) -> None:
@@ -60,14 +71,6 @@ def _create(path: Path) -> None:
     new.rename(path)
 
 
-def _check_header(path: Path, header: bytes) -> None:
-    if len(header) < _HEADER or not header.startswith(_MAGIC):
-        raise LedgerError(f"{path}: not an SQLite database, or damaged; {_ADVICE}", refused=True)
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-        raise LedgerError(f"{path}: a database of another program; {_ADVICE}", refused=True)
-    check_version(path, int.from_bytes(header[60:64], "big"))
-
-
 def check_version(path: Path, version: int) -> None:
     """Raise LedgerError(refused) unless this program can use a ledger of `version`."""
     if version != VERSION:
@@ -78,13 +81,15 @@ def check_version(path: Path, version: int) -> None:
         )
 
 
-def _check_content(path: Path, size: int) -> None:
-    """Through a read-only connection, which neither recovers nor checkpoints into the file."""
+def _check_content(path: Path) -> None:
+    """Through a read-only connection, which never writes to the file; without a log left over from a kill beside it
+    not even the log's files are made."""
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
         try:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-            if size <= CHECKED_WHOLE:
+            if path.stat().st_size <= CHECKED_WHOLE:
                 fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if fault != "ok":
                     raise LedgerError(f"{path}: the ledger is damaged ({fault}); {_ADVICE}", refused=True)

@@ -372,9 +372,6 @@ PRAGMA incremental_vacuum({pages})
 -- name: pages
 SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
 
--- name: checkpoint
-PRAGMA wal_checkpoint(TRUNCATE)
-
 -- name: count_rows
 SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM attacker) AS attackers,
   (SELECT count(*) FROM ban) AS bans, (SELECT count(*) FROM evidence) AS evidence,

@@ -10,7 +10,7 @@ from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
 from ringfence.ledger.events import FOLD, LIVE, storable
 from ringfence.ledger.facts import Recorded
-from ringfence.ledger.opening import ensure_file
+from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.upkeep import UpkeepStore
 from ringfence.model import Event, Position, Verdict
 
@@ -45,7 +45,7 @@ class Ledger(UpkeepStore):
         """Open an existing ledger for reading beside the guard; every write raises LedgerError."""
         if not path.exists():
             raise LedgerError(f"{path}: there is no ledger; start the guard first")
-        ensure_file(path)
+        check_header(path)
         return cls(path, writable=False, bans_capacity=0, keep_events=0, max_bytes=0)
 
     def record(
@@ -72,6 +72,8 @@ class Ledger(UpkeepStore):
             if len(events) < LIVE or self._unfolded() >= FOLD:
                 self._fold(now)
                 self._keep_within(now)
+        evicted.update((ban.id, ban) for ban in self._untold)
+        self._untold.clear()
         return Recorded(wanted=list(wanted.values()), evicted=list(evicted.values()), expired=list(expired.values()))
 
     def _keep_within(self, now: float) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Final
 
 from ringfence.ledger.facts import Size
+from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.statistics import StatisticsStore
 
 EVENTS_STEP: Final = 5_000
@@ -14,7 +15,7 @@ ROWS_STEP: Final = 1_000
 """Rows of attackers that one step looks at, and of verdicts that it may take."""
 BANS_STEP: Final = 50
 """Ended bans whose evidence one step may take."""
-PAGES_STEP: Final = 1_000
+PAGES_STEP: Final = 500
 """Pages of the file that one step gives back."""
 
 
@@ -36,7 +37,7 @@ class UpkeepStore(StatisticsStore):
             taken += self._run("prune_verdicts", {"limit": limit, "rows": ROWS_STEP}).rowcount
             taken += self._prune_evidence(limit)
             taken += self._prune_attackers(limit, now)
-            self._give_back()
+        self._give_back()
         return taken
 
     def _prune_events(self, now: float, most: int) -> int:
@@ -80,7 +81,9 @@ class UpkeepStore(StatisticsStore):
         return len(gone)
 
     def _give_back(self) -> None:
-        self._rows("vacuum", pages=str(PAGES_STEP))
+        # Each page is a row without columns, at which `execute` would stop; a script runs to its end.
+        with self._told():
+            self._connection.executescript(QUERIES["vacuum"].replace("{pages}", str(PAGES_STEP)))
 
     def _used(self) -> int:
         pages, free, size = self._rows("pages")[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from msgspec import structs
 
@@ -67,20 +68,27 @@ class Attempts:
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self._patterns = {pattern.id: pattern for pattern in patterns}
-        self._plain = {
-            pattern.id for pattern in self._patterns.values() if pattern.attempt == "counts" and pattern.repeats == "new"
-        }
-        self._sessions: dict[tuple[str, str], _Session] = {}
+        self._plain = frozenset(pattern.id for pattern in self._patterns.values() if _is_plain(pattern))
+        # A session that only one line told of, as nearly all are, is that line's event: it costs nothing.
+        self._sessions: dict[str, Event | _Session] = {}
         self._challenges = Challenges()
         self._logs: dict[str, str] = {}
 
     def feed(self, sightings: Sequence[Event]) -> list[Event]:
         """The events that count, among `sightings` or held back before, in order of time."""
         counted: list[Event] = []
+        plain, sessions, add, challenges = self._plain, self._sessions, counted.append, self._challenges
         for event in sightings:
-            counted += self._judge(event)
+            if event.pattern in plain and event.session not in sessions and not challenges.waiting:
+                sessions[event.session] = event
+                add(event)
+            else:
+                counted += self._judge(event)
         if sightings:
-            counted += self._challenges.unanswered(sightings[-1].time)
+            counted += challenges.unanswered(sightings[-1].time)
+        if len(sessions) > SESSIONS_KEPT:
+            for old in list(islice(sessions, len(sessions) - SESSIONS_KEPT)):
+                del sessions[old]
         return counted
 
     def finish(self, now: float) -> list[Event]:
@@ -97,13 +105,19 @@ class Attempts:
     def _judge(self, event: Event) -> Sequence[Event]:
         pattern = self._patterns[event.pattern]
         if not event.failed:
-            self._challenges.succeeded(event)
-            return (event,) if pattern.attempt != "none" else ()
+            return self._judge_success(event, pattern)
         if event.pattern in self._plain:
-            if self._challenges.waiting:
-                self._challenges.answered(event)
+            self._challenges.answered(event)
             return (event,) if self._count(event, pattern) else ()
         return self._judge_special(event, pattern)
+
+    def _judge_success(self, event: Event, pattern: Pattern) -> Sequence[Event]:
+        self._challenges.succeeded(event)
+        if pattern.attempt == "none":
+            return ()
+        if pattern.repeats == "new" and event.token == "":
+            return (event,)
+        return (event,) if self._count(event, pattern) else ()
 
     def _judge_special(self, event: Event, pattern: Pattern) -> Sequence[Event]:
         match pattern.attempt:
@@ -147,14 +161,16 @@ class Attempts:
         return log
 
     def _session(self, event: Event, pattern: Pattern) -> _Session:
-        key = (event.session, event.address)
-        sessions = self._sessions
-        session = sessions.get(key)
-        if session is None:
-            if len(sessions) >= SESSIONS_KEPT:
-                for old in list(sessions)[: SESSIONS_KEPT // 10]:
-                    del sessions[old]
-            session = sessions[key] = _Session(event.address, event.time)
+        known = self._sessions.get(event.session)
+        if isinstance(known, Event):
+            session = self._sessions[event.session] = self._opened(known)
+        elif known is None:
+            session = self._sessions[event.session] = _Session(event.address, event.time)
+        else:
+            session = known
+        if session.address != event.address:
+            session.address = event.address
+            session.tries.clear()
         elif abs(event.time - session.last) > pattern.within:
             session.tries.clear()
         elif len(session.tries) > 1:
@@ -164,10 +180,19 @@ class Attempts:
         session.last = event.time
         return session
 
+    def _opened(self, first: Event) -> _Session:
+        """The session that `first` alone stood for."""
+        session = _Session(first.address, first.time)
+        session.tries.append(_Try(first, (first.pattern, self._log(first.source))))
+        return session
+
     def _told(self, event: Event, pattern: Pattern) -> bool:
         """Whether anything told of this session within the pattern's time."""
-        session = self._sessions.get((event.session, event.address))
-        return session is not None and bool(session.tries) and abs(event.time - session.last) <= pattern.within
+        known = self._sessions.get(event.session)
+        if known is None or known.address != event.address:
+            return False
+        last = known.time if isinstance(known, Event) else known.last
+        return abs(event.time - last) <= pattern.within
 
     def _sum_up(self, event: Event, pattern: Pattern) -> list[Event]:
         """A line that stands for a number of tries: those not told of before, each as an event."""
@@ -177,3 +202,8 @@ class Attempts:
         for _ in range(missing):
             session.tries.append(_Try(event, (pattern.id, self._log(event.source))))
         return [structs.replace(event, token="")] * max(0, missing)
+
+
+def _is_plain(pattern: Pattern) -> bool:
+    """Whether a first line of a session counts without further thought."""
+    return pattern.failed and pattern.attempt == "counts" and pattern.repeats == "new"

@@ -49,6 +49,7 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     lines: how many such lines the server writes for one attempt.
     join: fields that tell one attempt from another; by default the process, else address and port or account.
     within: for how many seconds lines can belong to one attempt.
+    hints: pieces of text of which every such line holds one; by default the longest fixed piece of the template.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     raw: bool = False
     join: tuple[str, ...] | None = None
     within: float | None = None
+    hints: tuple[str, ...] = ()
     examples: tuple[Example, ...] = ()
     counter_examples: tuple[str, ...] = ()
 
@@ -88,7 +90,7 @@ class KindFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Pattern(Struct, frozen=True, kw_only=True, gc=False):
-    """A pattern ready for use: `expression` takes a whole line, `fragment` is what it is found by."""
+    """A pattern ready for use: `expression` takes a whole line, the `fragments` are what it is found by."""
 
     id: str
     kind: str
@@ -98,8 +100,9 @@ class Pattern(Struct, frozen=True, kw_only=True, gc=False):
     proven: bool
     envelope: str
     expression: str
-    fragment: str
+    fragments: tuple[str, ...]
     ambiguous: str
+    encoded: dict[str, str]
     attempt: Attempt
     repeats: str
     lines: int
@@ -236,8 +239,9 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         proven=kind.proven if entry.proven is None else entry.proven,
         envelope=surrounding,
         expression=expression,
-        fragment=template.fragment,
+        fragments=entry.hints or (template.fragment,),
         ambiguous=template.ambiguous,
+        encoded={name: kind for name, kind in template.fields.items() if kind in ("quoted", "percent")},
         attempt=entry.attempt,
         repeats=entry.repeats,
         lines=entry.lines,
@@ -251,7 +255,7 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
 
 
 def _join(entry: PatternEntry, template: Template, groups: set[str]) -> tuple[str, ...]:
-    if "address" not in groups and entry.attempt != "none":
+    if not groups & {"address", "json"} and entry.attempt != "none":
         raise CatalogueError("names no {address}")
     if entry.join is not None:
         unknown = set(entry.join) - groups
@@ -260,7 +264,7 @@ def _join(entry: PatternEntry, template: Template, groups: set[str]) -> tuple[st
         return entry.join
     if "origin" in groups:
         return ("origin",)
-    return ("address", "port") if "port" in groups else ("address",)
+    return tuple(name for name in ("address", "port") if name in groups)
 
 
 def _port(text: str, origin: str) -> tuple[str, int, int]:

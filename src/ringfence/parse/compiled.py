@@ -6,7 +6,7 @@ import re
 
 from ringfence.parse.catalogue import Pattern
 
-EXTRAS = ("transport", "service", "outcome", "cause", "token", "tries")
+EXTRAS = ("transport", "service", "outcome", "cause", "proven", "token", "tries")
 
 
 class Compiled:
@@ -25,6 +25,8 @@ class Compiled:
         self.repeated = place.get("repeated", -1)
         self.thread = place.get("thread", -1)
         self.join = tuple(place[name] for name in pattern.join)
-        self.only_join = self.join[0] if len(self.join) == 1 else -1
+        self.only_join = self.join[0] if pattern.join == ("origin",) else -1
         self.extras = {name: place[name] for name in EXTRAS if name in place}
+        self.encoded = {name: pattern.encoded[name] for name in ("account", "detail") if name in pattern.encoded}
         self.ambiguous = pattern.ambiguous
+        self.json = place.get("json", -1)

@@ -25,7 +25,9 @@ class Matcher:
     def __init__(self, patterns: Sequence[Pattern], cache: Path | None = None) -> None:
         by_fragment: dict[str, list[Compiled]] = {}
         for pattern in patterns:
-            by_fragment.setdefault(pattern.fragment, []).append(Compiled(pattern))
+            compiled = Compiled(pattern)
+            for fragment in pattern.fragments:
+                by_fragment.setdefault(fragment, []).append(compiled)
         self.candidates = list(by_fragment.values())
         self._database = _database(list(by_fragment), cache) if by_fragment else None
 

@@ -16,6 +16,7 @@ from ringfence.model import Event
 from ringfence.parse.addresses import canonical
 from ringfence.parse.compiled import Compiled
 from ringfence.parse.envelope import PREFIX, journal_lines
+from ringfence.parse.fields import DECODERS, read_report
 from ringfence.parse.forgery import Find, Forgery
 from ringfence.parse.matcher import Matcher
 from ringfence.parse.timestamps import Stamps
@@ -137,7 +138,7 @@ class Reader:
             event = build(compiled, values, line)
             if event is None:
                 continue
-            if compiled.thread >= 0 and values[compiled.thread]:
+            if compiled.thread >= 0 and values[compiled.stamp]:
                 pattern = compiled.pattern
                 finds.append(
                     Find(start, taken, values[compiled.thread], (compiled,), len(events), pattern.raw, pattern.open_end)
@@ -152,6 +153,8 @@ class Reader:
 
     def _event(self, compiled: Compiled, values: tuple[str, ...], line: int) -> Event | None:
         """The sighting that a matched line gives; None when what stands for the address is none."""
+        if compiled.json >= 0:
+            return self._reported(compiled, values, line)
         pattern = compiled.pattern
         written = values[compiled.address]
         try:
@@ -168,7 +171,11 @@ class Reader:
         if not account.isascii():
             account = _decoded(account)
         only = compiled.only_join
-        session = values[only] if only >= 0 else "/".join([values[number] for number in compiled.join])
+        if only >= 0:
+            session = values[only]
+        else:  # with the address in its one spelling: two logs may spell it differently
+            place = compiled.address
+            session = "/".join([address if number == place else values[number] for number in compiled.join])
         event = Event(
             time,
             address,
@@ -183,7 +190,30 @@ class Reader:
             line,
             session,
         )
-        return _with_extras(event, values, compiled.extras) if compiled.extras else event
+        return _with_extras(event, values, compiled) if compiled.extras or compiled.encoded else event
+
+    def _reported(self, compiled: Compiled, values: tuple[str, ...], line: int) -> Event | None:
+        """An event that an application reports itself, as a JSON object."""
+        report = read_report(values[compiled.json])
+        address = canonical(report.address) if report else None
+        if report is None or address is None:
+            self.statistics.unbelieved += 1
+            return None
+        stamp = values[compiled.stamp] if compiled.stamp >= 0 else str(report.time)
+        return Event(
+            self._time(stamp),
+            address,
+            report.service,
+            report.account,
+            report.outcome == "failed",
+            report.cause,
+            report.detail,
+            report.proven,
+            compiled.pattern.id,
+            self.source,
+            line,
+            report.session or address,
+        )
 
     def _canonical(self, written: str) -> str | None:
         if len(self._addresses) >= _REMEMBERED:
@@ -202,7 +232,7 @@ class Reader:
         """A line that holds a fragment but no whole message may have been torn by a line break in a client's text."""
         raw = tuple(compiled for compiled in candidates if compiled.pattern.raw)
         prefix = PREFIX.match(text, start) if raw else None
-        if prefix and prefix["thread"]:
+        if prefix and prefix["stamp"]:
             finds.append(Find(start, prefix.end(), prefix["thread"], raw, -1, True, False))
 
     def _believed(self, text: str, events: list[Event], finds: list[Find]) -> list[Event]:
@@ -243,14 +273,19 @@ def _decoded(field: str) -> str:
     return field if field.isascii() else field.encode("latin-1").decode("utf-8", "backslashreplace")
 
 
-def _with_extras(event: Event, values: tuple[str, ...], extras: dict[str, int]) -> Event:
-    """Fields that only some patterns have: the transport proves an address, our own format names its service."""
-    given = {name: values[number] for name, number in extras.items()}
-    changes: dict[str, object] = {}
+def _with_extras(event: Event, values: tuple[str, ...], compiled: Compiled) -> Event:
+    """Fields that only some patterns have: the transport proves an address, our own formats name service and cause."""
+    given = {name: values[number] for name, number in compiled.extras.items()}
+    changes: dict[str, object] = {name: DECODERS[form](getattr(event, name)) for name, form in compiled.encoded.items()}
+    if "proven" in given:
+        changes["proven"] = given["proven"] == "yes"
     if given.get("transport", "").lower() in STREAMS:
         changes["proven"] = True
     if "outcome" in given:
-        changes["failed"] = given["outcome"].startswith("fail")
-    changes |= {name: _decoded(given[name]) for name in ("service", "cause") if given.get(name)}
+        changes["failed"] = given["outcome"] == "failed"
+    if given.get("cause"):
+        changes["cause"] = _decoded(given["cause"]).replace("-", " ")
+    if given.get("service"):
+        changes["service"] = given["service"]
     changes["token"] = given.get("token", "") or given.get("tries", "")
     return structs.replace(event, **changes)

@@ -7,7 +7,7 @@ A template is the message as the server's source writes it, with fields in brace
 `{name}` is a field, `{name:type}` a field of another type than its name has by itself, `[…]` may be missing,
 `(a|b)` is one of several, a backslash takes the next character literally. Types: `text` (anything, as much as
 possible: what follows decides where it ends), `word` (no white space), `number`, `hex`, `quoted` (the inside of a
-"…" string, backslash escapes honoured), `address`, `port`, or one that the kind declares under `[types]`.
+"…" string, backslash escapes undone), `percent` (no white space, percent-encoding undone), `address`, `port`, or one that the kind declares under `[types]`.
 A field called `_` is skipped.
 """
 
@@ -27,6 +27,7 @@ TYPES: Final = {
     "word": r"[^\s]+",
     "number": r"\d+",
     "hex": r"[0-9A-Fa-f]+",
+    "percent": r"[^\s]*",
     "quoted": r'(?:[^"\\\n]|\\[^\n])*',
     "address": ADDRESS,
     "port": r"\d{1,5}",
@@ -42,6 +43,8 @@ FIELD_TYPES: Final = {
     "transport": "word",
     "outcome": "word",
     "service": "word",
+    "cause": "word",
+    "proven": "word",
 }
 """The type that a field has by its name; any other field is `text`."""
 
@@ -51,12 +54,12 @@ _SHORTEST_FRAGMENT = 5
 
 class Template(Struct, frozen=True):
     """A compiled template: `expression` (no anchors) with one named group for each field, and the literal `fragment`
-    that every matching line holds. `fields` are the group names. `ambiguous` is the literal before the address when
+    that every matching line holds. `fields` are the group names with their types. `ambiguous` is the literal before the address when
     free text stands on both sides of it: a line that holds it twice can't be believed. `open_end`: it ends in free text."""
 
     expression: str
     fragment: str
-    fields: frozenset[str]
+    fields: dict[str, str]
     ambiguous: str
     open_end: bool
 
@@ -65,6 +68,7 @@ class _Part(Struct):
     expression: str
     literal: str = ""
     field: str = ""
+    type: str = ""
     free: bool = False
     depth: int = 0
 
@@ -81,7 +85,8 @@ def compile_template(text: str, types: dict[str, str]) -> Template:
         raise CatalogueError(
             f"no run of {_SHORTEST_FRAGMENT} or more fixed characters outside of [ ] and ( ) to look for the line by"
         )
-    return Template("".join(_hurried(parts)), fragment, frozenset(fields), _ambiguous(parts), parts[-1].free)
+    typed = {part.field: part.type for part in parts if part.field}
+    return Template("".join(_hurried(parts)), fragment, typed, _ambiguous(parts), parts[-1].free)
 
 
 def _parts(text: str, types: dict[str, str]) -> list[_Part]:
@@ -134,7 +139,7 @@ def _field(name: str, type_name: str | None, types: dict[str, str], depth: int) 
     expression = types[kind]
     if name in ("_", "word", "number"):
         return _Part(f"(?:{expression})", free=kind == "text", depth=depth)
-    return _Part(f"(?P<{name}>{expression})", field=name, free=kind == "text", depth=depth)
+    return _Part(f"(?P<{name}>{expression})", field=name, type=kind, free=kind == "text", depth=depth)
 
 
 def _fragment(parts: list[_Part]) -> str:

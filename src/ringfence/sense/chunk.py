@@ -29,7 +29,7 @@ class SourceStatus(Struct, frozen=True):
     """How one source is doing.
 
     `size`, `offset` and `lag` in bytes; `lag` is what is known to be unread, rotated-away files included. `lines` and
-    `cut` (lines over the limit, of which only the beginning was taken) since the sensor started; `last_read` is when the
+    `cut` (lines over the limit, of which only the beginning was taken) since the sensor started; `last_read`: when the
     last line was read (seconds UTC, 0.0 = none yet). `trouble` is what keeps it from being read, "" if nothing does.
     """
 

@@ -46,6 +46,9 @@ class Content(Protocol):
     def quiet_since(self) -> float:
         """When it was last written or renamed (seconds UTC)."""
 
+    def written(self) -> int:
+        """When it was last written (nanoseconds UTC)."""
+
     def close(self) -> None:
         """Give it back."""
 
@@ -80,6 +83,10 @@ class Plain:
         """When it was last written or renamed (seconds UTC)."""
         status = os.fstat(self.fd)
         return max(status.st_mtime, status.st_ctime)
+
+    def written(self) -> int:
+        """When it was last written (nanoseconds UTC)."""
+        return os.fstat(self.fd).st_mtime_ns
 
     def close(self) -> None:
         """Close the file."""
@@ -143,6 +150,10 @@ class Unpacked:
     def quiet_since(self) -> float:
         """Always: nobody writes lines into a packed file."""
         return 0.0
+
+    def written(self) -> int:
+        """When it was last written, which packing does not change (nanoseconds UTC)."""
+        return self._file.written()
 
     def close(self) -> None:
         """Close the file."""
@@ -266,6 +277,12 @@ class LogFile:
     def begins(self, expected: str, count: int) -> bool:
         """Whether the first `count` bytes of the file have the fingerprint `expected`."""
         return fingerprint(self.content.pread(count, 0)) == expected
+
+    def begins_like(self, other: LogFile) -> bool:
+        """Whether one of the two may be a copy of the other, perhaps made earlier."""
+        ours, theirs = self.content.pread(FINGERPRINT_BYTES, 0), other.content.pread(FINGERPRINT_BYTES, 0)
+        length = min(len(ours), len(theirs))
+        return length > 0 and ours[:length] == theirs[:length]
 
     def position(self, source: str) -> Position:
         """Where reading goes on, under the name of the log that this file is or was."""

@@ -80,7 +80,7 @@ def unfinished(path: str, position: Position, apart_from: Iterable[tuple[int, in
             old = LogFile(
                 content, offset=position.offset, line=position.line, live_from=size if size is not None else 1 << 62
             )
-            return [old, *_after(sibling, siblings, old, excluded)]
+            return [old, *_after(_age(sibling) or (0, 0), siblings, old, excluded)]
         content.close()
     return []
 
@@ -88,10 +88,9 @@ def unfinished(path: str, position: Position, apart_from: Iterable[tuple[int, in
 def successors(path: str, old: LogFile, apart_from: Iterable[tuple[int, int]]) -> list[LogFile]:
     """The files that the log at `path` was between `old`, which it was before, and now: unnoticed rotations."""
     siblings = list(_siblings(path))
-    for sibling in siblings:
-        if sibling.inode == old.content.inode:
-            return _after(sibling, siblings, old, set(apart_from))
-    return []
+    itself = next((_age(sibling) for sibling in siblings if sibling.inode == old.content.inode), None)
+    age = itself or (old.content.written(), 0)  # it may be packed or removed already, though we have it open
+    return _after(age, siblings, old, set(apart_from))
 
 
 def continues(content: Content, position: Position) -> bool:
@@ -109,12 +108,14 @@ def _continues(content: Content, position: Position, *, by_inode: bool) -> bool:
     return file.begins(position.fingerprint, position.fingerprinted)
 
 
-def _after(first: _Sibling, siblings: list[_Sibling], old: LogFile, excluded: set[tuple[int, int]]) -> list[LogFile]:
-    oldest = _age(first)
+def _after(
+    oldest: tuple[int, int], siblings: list[_Sibling], old: LogFile, excluded: set[tuple[int, int]]
+) -> list[LogFile]:
+    """The rotated-away files younger than `oldest`, which is the age of `old`."""
     found: list[tuple[tuple[int, int], LogFile]] = []
     for sibling in siblings:
         age = _age(sibling)
-        if sibling == first or not is_rotated(sibling.name, sibling.base) or not (oldest and age and age > oldest):
+        if not is_rotated(sibling.name, sibling.base) or age is None or age <= oldest:
             continue
         content = _open(sibling)
         if content is None:

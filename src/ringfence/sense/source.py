@@ -18,7 +18,7 @@ from typing import Final
 
 from ringfence.model import Position
 from ringfence.sense.chunk import Chunk, SourceStatus
-from ringfence.sense.logfile import Lines, LogFile, Plain
+from ringfence.sense.logfile import Lines, LogFile, Plain, Unpacked
 from ringfence.sense.rotation import continues, successors, unfinished
 from ringfence.sense.watches import NoWatches, Watches
 
@@ -117,7 +117,7 @@ class LogSource:
         if self._queue:
             old = self._queue[-1]
             old.quiet_since = now
-            for file in successors(self.path, old, others | self.identities() | {content.identity}):
+            for file in self._unknown(successors(self.path, old, others | self.identities() | {content.identity})):
                 self._append(file, quiet_since=now)
                 file.live_from = 0
         self._append(LogFile(content))
@@ -128,20 +128,28 @@ class LogSource:
         if isinstance(file.content, Plain):
             file.wd = self._watches.watch_file(file.content.fd)
 
-    def _restart(self, file: LogFile, now: float) -> None:
+    def _restart(self, file: LogFile) -> None:
         """`file` was truncated or overwritten: finish the copy that was made of it, then read it from its beginning."""
         before = file.position(self.path)
-        live_from = file.live_from
         file.begin()
+        copies = self._unknown(unfinished(self.path, before, self.identities()))
+        for copy in copies:
+            copy.quiet_since = -math.inf
+            copy.live_from = file.live_from
+        self._queue.extendleft(reversed(copies))
         file.live_from = 0
-        if file is not self._queue[-1]:
-            self._leave(self._queue.popleft())
-            return
-        self._queue.pop()
-        for copy in unfinished(self.path, before, self.identities() | {file.content.identity}):
-            self._append(copy, quiet_since=-math.inf)
-            copy.live_from = live_from
-        self._queue.append(file)
+
+    def _unknown(self, files: list[LogFile]) -> list[LogFile]:
+        """`files` without those that are packed copies of one that is open."""
+        unknown = [file for file in files if not self._is_copy(file)]
+        for file in files:
+            if file not in unknown:
+                file.content.close()
+        return unknown
+
+    def _is_copy(self, file: LogFile) -> bool:
+        packed = isinstance(file.content, Unpacked)
+        return packed and any(file.begins_like(other) for other in self.files())
 
     def _leave(self, file: LogFile) -> None:
         self._watches.forget(file.wd)
@@ -174,7 +182,7 @@ class LogSource:
                 file.quiet_since = max(file.quiet_since, now) if lines.live else file.quiet_since
                 return self._chunk(lines, now)
             if file.replaced:
-                self._restart(file, now)
+                self._restart(file)
             elif file.unread:
                 return None
             elif len(self._queue) == 1:

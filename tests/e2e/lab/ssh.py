@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .machine import Machine, stop, until
 from .net import Net
@@ -25,20 +25,21 @@ PrintLastLog no
 UseDNS no
 SyslogFacility AUTH
 LogLevel {level}
-MaxStartups 1000:30:1000
-{extra}
 """
 
 
 class SshServer:
-    """sshd inside the server, logging to its syslog. `extra`: further lines of sshd_config, before which ours win."""
+    """sshd inside the server, logging to its syslog. `extra`: lines of sshd_config that go before ours and win."""
 
     def __init__(self, machine: Machine, *, level: str = "INFO", port: int = 22, extra: str = "") -> None:
         self.port = port
         key = machine.root / f"ssh_host_{port}"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         configuration = machine.root / f"sshd_config_{port}"
-        configuration.write_text(extra + "\n" + _CONFIGURATION.format(port=port, key=key, level=level, extra=""))
+        text = extra + "\n" + _CONFIGURATION.format(port=port, key=key, level=level)
+        if "MaxStartups" not in extra:  # the one option of which sshd takes the last value, not the first
+            text += "MaxStartups 1000:30:1000\n"
+        configuration.write_text(text)
         self._process = machine.popen(["/usr/sbin/sshd", "-D", "-f", str(configuration)])
         until(lambda: self._listening(machine), what=f"sshd on port {port}")
 
@@ -67,17 +68,18 @@ def ssh_try(
     port: int = 22,
     tries: int = 1,
     key: Path | None = None,
+    method: Literal["password", "keyboard-interactive"] = "password",
     options: Sequence[str] = (),
     seconds: float = 5.0,
 ) -> bool:
     """Log in to the server by the real client and return whether it let us in; False as well when nothing answers.
 
     `source` is one of the clients' addresses and decides between IPv4 and IPv6; `tries` is how often the same
-    password is offered within one connection; with `key` only that public key is offered.
+    password is offered within one connection, by `method` and no other; with `key` only that public key is offered, once.
     """
     source = source or net.clients[0].v4
     server = net.v6 if ":" in source else net.v4
-    how = ["PasswordAuthentication=no", f"IdentityFile={key}"] if key else ["PubkeyAuthentication=no"]
+    how = ["PreferredAuthentications=publickey", f"IdentityFile={key}"] if key else [f"PreferredAuthentications={method}"]
     wanted = [
         "StrictHostKeyChecking=no",
         "UserKnownHostsFile=/dev/null",

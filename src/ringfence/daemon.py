@@ -1,0 +1,302 @@
+"""`ringfence run`: one loop, one thread. Starts the guard, feeds it, and lets it go in order.
+
+Keep what this imports small: the guard runs day and night, and the libraries that draw help and tables stay out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import ringfence
+from ringfence.assemble import assemble, lock, policy_in_force
+from ringfence.commands import Commands
+from ringfence.control import ControlServer, Table
+from ringfence.errors import LedgerError, RingfenceError
+from ringfence.guard import Guard
+from ringfence.notify import Notifier
+from ringfence.render import plural, safe
+from ringfence.settings import Settings, load_settings
+from ringfence.whitelist import resolve
+
+BATCH = 4096
+"""Sightings that are committed together while catching up."""
+TICK = 1.0
+RESCAN = 3.0
+MINUTE = 60.0
+RETRY = 5.0
+"""Seconds until a ledger or a firewall that failed is tried again."""
+PRUNE_PAUSE = 0.05
+
+
+def say(text: str) -> None:
+    """One line on standard output, at once; nothing from outside can break it."""
+    print(safe(text), flush=True)
+
+
+class Daemon:
+    """The loop around a `Guard`."""
+
+    def __init__(self, guard: Guard, notifier: Notifier) -> None:
+        self.guard = guard
+        self._notifier = notifier
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._reconcile = asyncio.Event()
+        self._resolve = asyncio.Event()
+        self._attached: dict[int, Any] = {}
+
+    async def run(self) -> None:
+        """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
+        settings = self.guard.settings
+        server = ControlServer(settings.control.socket, Table(Commands(self.guard)), group=settings.control.group)
+        await server.start()
+        try:
+            self._listen()
+            greet(self.guard)
+            self._notifier.tell("READY=1")
+            await self._work()
+        finally:
+            self._notifier.tell("STOPPING=1")
+            await server.close()
+
+    async def _work(self) -> None:
+        jobs: list[Coroutine[Any, Any, None]] = [
+            self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(), self._watchdog(),
+        ]  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+            await self._stop.wait()
+            for task in tasks:
+                task.cancel()
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        monitor = self.guard.barrier.monitor
+        if monitor is not None:
+            loop.add_reader(monitor.fileno(), self._table_touched)
+        self._attach()
+
+    def _attach(self) -> None:
+        """Listen to every sensor; one whose descriptor changed (journalctl began anew) is taken up again."""
+        loop = asyncio.get_running_loop()
+        wanted = {sensor.fileno(): sensor for sensor in self.guard.watch.sensors}
+        if wanted == self._attached:
+            return
+        for number in self._attached.keys() - wanted.keys():
+            loop.remove_reader(number)
+        for number, sensor in wanted.items():
+            if number >= 0 and self._attached.get(number) is not sensor:
+                loop.add_reader(number, self._noticed, sensor)
+        self._attached = {number: sensor for number, sensor in wanted.items() if number >= 0}
+
+    def _detach(self) -> None:
+        """Hear nothing for a while: what nobody may read now would only wake us again and again."""
+        for number in self._attached:
+            asyncio.get_running_loop().remove_reader(number)
+        self._attached = {}
+
+    def _noticed(self, sensor: Any) -> None:
+        sensor.notice()
+        self._wake.set()
+
+    def _table_touched(self) -> None:
+        monitor = self.guard.barrier.monitor
+        if monitor is not None and monitor.drain():
+            self._reconcile.set()
+
+    async def _pump(self) -> None:
+        """Carry logs through as long as there is something to read; wait for the ledger when it fails."""
+        guard = self.guard
+        while True:
+            self._wake.clear()
+            try:
+                busy = guard.take(BATCH) or guard.settle()
+            except LedgerError as error:
+                self._ledger_failed(error)
+                self._detach()
+                await asyncio.sleep(RETRY)
+                continue
+            if guard.ledger_trouble:
+                guard.ledger_trouble = ""
+                self._attach()
+                guard.say("ledger: works again; nothing was lost")
+            if busy:
+                await asyncio.sleep(0)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK)
+
+    def _ledger_failed(self, error: LedgerError) -> None:
+        if str(error) != self.guard.ledger_trouble:
+            self.guard.ledger_trouble = str(error)
+            self.guard.say(f"{error}; logs are read on as soon as it works, every {RETRY:.0f} s it is tried again")
+
+    async def _tick(self) -> None:
+        """Every few seconds: files that appeared or vanished, troubles of logs, rates, what commands left to do."""
+        while True:
+            await asyncio.sleep(RESCAN)
+            if not self.guard.ledger_trouble:
+                self.guard.watch.rescan()
+                self._attach()
+                self._wake.set()
+            self.guard.watch.sample()
+            for trouble in self.guard.watch.troubles():
+                self.guard.say(trouble)
+            if self.guard.hosts_changed:
+                self.guard.hosts_changed = False
+                self._resolve.set()
+            if self.guard.barrier.changed:
+                self._reconcile.set()
+
+    async def _every_minute(self) -> None:
+        while True:
+            await asyncio.sleep(MINUTE)
+            try:
+                self.guard.tidy()
+                while self.guard.ledger.prune(self.guard.clock()):
+                    await asyncio.sleep(PRUNE_PAUSE)
+            except LedgerError as error:
+                self._ledger_failed(error)
+
+    async def _keep_kernel(self) -> None:
+        """Reconcile every minute, soon after another program touched our table, and after a failure."""
+        every = self.guard.settings.enforce.reconcile_every
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reconcile.wait(), every)
+                self._reconcile.clear()
+            before = self.guard.barrier.trouble
+            try:
+                difference = self.guard.reconcile()
+            except LedgerError as error:
+                self._ledger_failed(error)
+                difference = None
+            if difference:
+                put_right = difference.missing + difference.superfluous + difference.wrong_end
+                what = "the table was changed from outside and" if difference.structure else "the table"
+                self.guard.say(f"firewall: {what} was put right ({plural(put_right, 'element')})")
+            if before and self.guard.barrier.trouble:
+                await asyncio.sleep(RETRY)
+
+    async def _keep_names(self) -> None:
+        """Ask for the host names of the whitelist again and again, in a thread: resolvers block."""
+        self._resolve.set()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._resolve.wait(), self.guard.settings.whitelist.resolve_every)
+            self._resolve.clear()
+            names = self.guard.whitelist.hosts()
+            if not names:
+                continue
+            answers = await asyncio.to_thread(resolve, names)
+            try:
+                self.guard.resolved(answers)
+            except LedgerError as error:
+                self._ledger_failed(error)
+
+    async def _watchdog(self) -> None:
+        while self._notifier.interval:
+            self._notifier.tell("WATCHDOG=1")
+            await asyncio.sleep(self._notifier.interval)
+
+    def _reload(self) -> None:
+        """SIGHUP: take up a changed policy file, look for logs and host names again. Settings need a restart."""
+        self._notifier.tell("RELOADING=1")
+        guard = self.guard
+        try:
+            file = guard.settings.policy.file
+            if file is not None:
+                take_policy_file(guard)
+            guard.watch.rescan()
+            guard.hosts_changed = True
+            guard.say("reloaded: policy file, logs and host names; other settings need a restart")
+        except RingfenceError as error:
+            guard.say(f"not reloaded: {error}")
+        self._wake.set()
+        self._notifier.tell("READY=1")
+
+
+def take_policy_file(guard: Guard) -> None:
+    """Judge by the policy file of the settings if it changed since it was last applied. Raises RingfenceError."""
+    before = guard.policy_revision
+    revision, text, policy = policy_in_force(guard.ledger, guard.settings, os.environ, guard.services, guard.clock())
+    if revision != before:
+        guard.adopt(revision, text, policy, f"file:{guard.settings.policy.file}")
+
+
+def greet(guard: Guard) -> None:
+    """The first lines: what is guarded, where, by which rules."""
+    barrier = guard.barrier
+    mode = barrier.mode if barrier.blocks else f"{barrier.mode}: bans are decided and recorded, nothing is blocked"
+    say(f"ringfence {ringfence.__version__}: {mode}")
+    say(f"ledger {guard.settings.ledger.path}: {plural(guard.ledger.count_bans(), 'running ban')}")
+    found = guard.watch.found()
+    for path, kinds in sorted(found):
+        say(f"log {path} ({', '.join(kinds)})")
+    if not found:
+        say("no log found yet: name one with [[source]] in the settings; logs that appear later are taken up")
+    for rule in guard.policy.rules:
+        say(f"rule {rule.name}: {describe(guard, rule.name)}")
+    say(f"socket {guard.settings.control.socket}")
+    for problem in [*barrier.problems(), *guard.catalogue_problems]:
+        say(f"problem: {problem}")
+
+
+def describe(guard: Guard, name: str) -> str:
+    """A rule in words, and for which services it is another one."""
+    from ringfence.policy_text import describe_rule
+
+    rule = next(one for one in guard.policy.rules if one.name == name)
+    others = [
+        f"{service}: {describe_rule(own)}"
+        for service, rules in guard.policy.overrides.items()
+        for own in rules
+        if own.name == name and own != rule
+    ]
+    return "; ".join([describe_rule(rule), *others])
+
+
+def run(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Guard until told to stop. Raises RingfenceError when the guard can't start."""
+    with lock(settings.ledger.path):
+        guard = assemble(settings, environ, time.time, say)
+        try:
+            guard.watch.rescan()
+            gc.collect()
+            # What is here now stays: the collector need not look at it ever again.
+            gc.freeze()
+            asyncio.run(Daemon(guard, Notifier()).run())
+        finally:
+            guard.watch.close()
+            guard.barrier.stop(keep=settings.enforce.keep_on_stop)
+            guard.ledger.close()
+        say("stopped; " + ("bans stay in force" if guard.barrier.blocks and settings.enforce.keep_on_stop else "bye"))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `ringfence run`; returns the exit code. Raises RingfenceError."""
+    parser = argparse.ArgumentParser(prog="ringfence run", description="Guard this machine until told to stop.")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="settings file")
+    given = parser.parse_args(arguments)
+    settings = load_settings(given.config, os.environ, is_root=os.geteuid() == 0)
+    run(settings, os.environ)
+    return 0
+
+
+if __name__ == "__main__":
+    from ringfence.cli import main as entry
+
+    sys.exit(entry(["run", *sys.argv[1:]]))
