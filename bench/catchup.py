@@ -54,7 +54,7 @@ def _ringfence(log: Path, lines: int) -> Result:
             seconds = time.perf_counter() - begin
             row = {"lines": lines, "found": guard.attempts(), "bans": guard.ask("status")["bans_enforced"]}
         except (RuntimeError, OSError) as error:
-            return {"note": f"failed: {error}"[-200:]}
+            return {"note": f"failed: {error}"}
         finally:
             guard.stop()
         return {**row, "seconds": seconds, "note": "start-up included" if done else "not finished in time"}

@@ -27,7 +27,7 @@ class Guard:
         settings = [
             f'[ledger]\npath = "{directory}/ringfence.db"\n[control]\nsocket = "{self._socket}"\ngroup = ""',
             f'[catalogue]\ncache = "{directory}"\n[enforce]\nmode = "nftables"\n[logs]\nfind = false\njournal = false',
-            f'[[source]]\nkind = "ssh"\nfiles = "{log}"',
+            f'[[source]]\nkind = "ssh-openssh"\nfiles = "{log}"',
         ]
         if policy is not None:
             (directory / "policy.toml").write_text(policy)
@@ -59,7 +59,7 @@ class Guard:
     def attempts(self) -> int:
         """How many attempts are recorded; -1 while the daemon is not up."""
         try:
-            return sum(row["attempts"] for row in self.ask("stats")["rows"])
+            return sum(row["attempts"] for row in self.ask("statistics")["rows"])
         except (OSError, ValueError):
             return -1
 
@@ -75,8 +75,8 @@ class Guard:
         return False
 
     def said(self) -> str:
-        """The end of what the daemon printed."""
-        return (self.directory / "output").read_text(errors="replace")[-300:].strip()
+        """The last line that the daemon printed."""
+        return (self.directory / "output").read_text(errors="replace").strip().rpartition("\n")[2]
 
     def stop(self) -> None:
         """Stop the daemon as an administrator would, and wait."""

@@ -50,7 +50,7 @@ def _row(start: Starter) -> Result:
         try:
             pid = start(directory, log, namespace)
         except (RuntimeError, OSError) as error:
-            return {"note": f"failed: {error}"[-200:]}
+            return {"note": f"failed: {error}"}
         if pid is None:
             return {"note": NOT_INSTALLED}
         time.sleep(SETTLE)

@@ -95,7 +95,7 @@ def _ringfence(directory: Path, samples: int) -> Result:
             time.sleep(1.0)
             return _sample(log, watch, FAILURES, samples, 0.05, lambda lines: void(guard.until(lines, TIMEOUT)))
         except (RuntimeError, OSError) as error:
-            return {"note": f"failed: {error}"[-200:]}
+            return {"note": f"failed: {error}"}
         finally:
             guard.stop()
             watch.close()

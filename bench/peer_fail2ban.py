@@ -6,6 +6,7 @@ that end in a marker (fail2ban's own client protocol), so asking the server cost
 
 from __future__ import annotations
 
+import io
 import pickle
 import shutil
 import socket
@@ -27,6 +28,17 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 def available() -> bool:
     """Is fail2ban installed?"""
     return installed("fail2ban-server") is not None
+
+
+class _Refusal(Exception):
+    """Stands for whatever error the server answers with."""
+
+
+class _Plain(pickle.Unpickler):
+    """Reads plain values; every class, known or not, becomes a refusal, so that nothing of the peer's is loaded."""
+
+    def find_class(self, module: str, name: str) -> type[_Refusal]:
+        return _Refusal
 
 
 class Server:
@@ -65,8 +77,7 @@ class Server:
                 if not data:
                     break
                 answer += data
-        # The answer comes from the server that this object started on a socket that only root can reach.
-        code, value = pickle.loads(answer.removesuffix(END_OF_COMMAND))
+        code, value = _Plain(io.BytesIO(answer.removesuffix(END_OF_COMMAND))).load()
         if code:
             raise RuntimeError(f"fail2ban refused {command}: {value}")
         return value

@@ -13,6 +13,7 @@ COLUMNS = {
     "tracked": ("addresses", "{:,.0f}"),
     "samples": ("samples", "{:,.0f}"),
     "seconds": ("seconds", "{:,.3f}"),
+    "busy": ("CPU s", "{:,.3f}"),
     "rate": ("per second", "{:,.0f}"),
     "median": ("median ms", "{:,.2f}"),
     "p99": ("99 % ms", "{:,.2f}"),
@@ -22,6 +23,7 @@ COLUMNS = {
     "cpu": ("CPU %", "{:,.3f}"),
     "microseconds": ("µs each", "{:,.3f}"),
 }
+LONGEST_NOTE = 90
 LESS_IS_BETTER = ("seconds", "median", "p99", "rss", "pss", "cpu", "microseconds")
 
 
@@ -43,7 +45,7 @@ def table(part: Result) -> str:
         if key:
             known = key in rows[0] and key in row and position
             cells.append(ratio(rows[0][key], row[key], key in LESS_IS_BETTER) if known else "")
-        body.append([*cells, row.get("note", "")])
+        body.append([*cells, row.get("note", "")[:LONGEST_NOTE]])
     widths = [max(len(line[index]) for line in [head, *body]) for index in range(len(head))]
     right = [False, *(True for _ in columns), *([True] if key else []), False]
     rule = ["-" * (width - 1) + ":" if flag else "-" * width for width, flag in zip(widths, right, strict=True)]

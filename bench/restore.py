@@ -64,7 +64,7 @@ def _ringfence(bans: int) -> tuple[Result, list[Result]]:
                 rows.append(_memory("ringfence run, after a restart", guard, bans))
                 guard.stop()
         except (RuntimeError, OSError) as error:
-            return {"note": f"failed: {error}"[-200:]}, rows
+            return {"note": f"failed: {error}"}, rows
     return {"bans": found, "seconds": max(last - begin, 0.0), "note": "process start included"}, rows
 
 

@@ -59,7 +59,7 @@ class GuardProcess:
         self._prefix = ["ip", "netns", "exec", namespace] if namespace else []
         self._process: subprocess.Popen[bytes] | None = None
         self.policy.write_text(policy)
-        cache = Path(os.environ.get("RINGFENCE_TEST_CACHE", "/tmp/ringfence-test-cache"))
+        cache = Path(os.environ.get("RINGFENCE_TEST_CACHE", "/dev/null/cache"))
         self.config.write_text(
             f"""
 [ledger]

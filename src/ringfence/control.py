@@ -16,7 +16,7 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -144,10 +144,10 @@ class ControlServer:
             return
         self._callers.add(task)
         try:
-            while line := await asyncio.wait_for(reader.readline(), IDLE):
+            while line := await _soon(reader.readline()):
                 # Refused only after the request was read: a socket closed with unread data would swallow the answer.
                 writer.write(self._answer(line, self._caller(writer)) + b"\n")
-                await asyncio.wait_for(writer.drain(), IDLE)
+                await _soon(writer.drain())
         except RingfenceError as error:
             writer.write(_failure(error) + b"\n")
         except ValueError:
@@ -178,6 +178,11 @@ class ControlServer:
         except Exception as error:  # a fault in one command is told to its caller and must not stop the guard
             print(f"command failed unexpectedly: {safe(repr(error))}", file=sys.stderr, flush=True)
             return _failure(RingfenceError(f"the guard failed at this command: {error!r}"))
+
+
+async def _soon(work: Awaitable[Answer]) -> Answer:
+    async with asyncio.timeout(IDLE):
+        return await work
 
 
 def _failure(error: RingfenceError) -> bytes:

@@ -73,11 +73,15 @@ class Daemon:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(), self._watchdog(),
         ]  # fmt: skip
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job) for job in jobs]
-            await self._stop.wait()
-            for task in tasks:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(job) for job in jobs]
+                await self._stop.wait()
+                for task in tasks:
+                    task.cancel()
+        except ExceptionGroup as faults:
+            # The first fault is what happened; the others, if any, are its consequences.
+            raise faults.exceptions[0] from None
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -136,8 +140,7 @@ class Daemon:
             if busy:
                 await asyncio.sleep(0)
                 continue
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK)
+            await _within(TICK, self._wake)
 
     def _ledger_failed(self, error: LedgerError) -> None:
         if str(error) != self.guard.ledger_trouble:
@@ -175,9 +178,8 @@ class Daemon:
         """Reconcile every minute, soon after another program touched our table, and after a failure."""
         every = self.guard.settings.enforce.reconcile_every
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reconcile.wait(), every)
-                self._reconcile.clear()
+            await _within(every, self._reconcile)
+            self._reconcile.clear()
             before = self.guard.barrier.trouble
             try:
                 difference = self.guard.reconcile()
@@ -195,8 +197,7 @@ class Daemon:
         """Ask for the host names of the whitelist again and again, in a thread: resolvers block."""
         self._resolve.set()
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._resolve.wait(), self.guard.settings.whitelist.resolve_every)
+            await _within(self.guard.settings.whitelist.resolve_every, self._resolve)
             self._resolve.clear()
             names = self.guard.whitelist.hosts()
             if not names:
@@ -227,6 +228,13 @@ class Daemon:
             guard.say(f"not reloaded: {error}")
         self._wake.set()
         self._notifier.tell("READY=1")
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait for `event`, but no longer than `seconds`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def take_policy_file(guard: Guard) -> None:

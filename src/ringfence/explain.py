@@ -80,7 +80,7 @@ def _but(guard: Guard, address: str, windows: list[WindowView], allowed: bool) -
     for view in windows:
         if view.counted and view.counted < view.needed:
             reasons.append(f"rule {view.rule} for {view.service}: {view.counted} of {view.needed} so far")
-        elif view.why:
+        elif view.why and view.uncounted:
             reasons.append(f"rule {view.rule} for {view.service}: {view.why}")
     return list(dict.fromkeys(reasons))
 

@@ -131,6 +131,7 @@ class Guard:
         last = {(verdict.target, _closed(verdict)): verdict for verdict in verdicts}
         for ban in recorded.wanted[:MOST_TOLD]:
             verdict = last.get((ban.target, ban.service))
+            length = duration(ban.until - (verdict.time if verdict is not None else ban.since))
             why = "" if verdict is None else f": rule {verdict.rule}, {self._counted(verdict)}"
             failed = self.barrier.missing.get(ban.id)
             state = (
@@ -140,7 +141,8 @@ class Guard:
                 if self.barrier.blocks
                 else " (monitor mode: not blocked)"
             )
-            self.say(f"banned {ban.target} from {_service(ban)} for {duration(ban.until - self.clock())}{why}{state}")
+            word = "banned" if verdict is None or ban.since >= verdict.time else "banned for longer:"
+            self.say(f"{word} {ban.target} from {_service(ban)} for {length}{why}{state}")
         if len(recorded.wanted) > MOST_TOLD:
             self.say(f"… and {plural(len(recorded.wanted) - MOST_TOLD, 'more ban')}")
         if recorded.evicted:

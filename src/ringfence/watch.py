@@ -145,7 +145,8 @@ class Watch:
         reader = self._readers.get(chunk.source)
         if reader is None:
             journal = chunk.source == JOURNAL
-            reader = self._parser.reader(chunk.source, self.plan.kinds_of(chunk.source), journal=journal)
+            kinds = self.plan.kinds_of(chunk.source)
+            reader = self._parser.reader(chunk.source, reference=self._clock(), kinds=kinds, journal=journal)
             self._readers[chunk.source] = reader
         events = reader.read(chunk.data, chunk.first_line, chunk.arrival if chunk.live else None)
         counted = self._counted.setdefault(chunk.source, _Counted())

@@ -313,7 +313,7 @@ def test_explain_says_what_is_counted_and_what_is_lacking() -> None:
     assert (picky.counted, picky.uncounted, picky.fires) == (0, 2, False) and "password" in picky.why
     assert views["ssh", "repeat"].why == "0 of 2 bans in 600 s"
     assert views["ftp", "standard"].why == "ftp is switched off"
-    assert judge.windows("192.0.2.1", 61)[0].counted == 1
+    assert [view.counted for view in judge.windows("192.0.2.1", 61) if view.service == "ssh"] == [1, 0, 0]
     judge.allow = AllowList([AllowEntry(target="192.0.2.0/24")])
-    assert "whitelisted by 192.0.2.0/24" in judge.windows("192.0.2.1", 55)[1].why
+    assert {v.why for v in judge.windows("192.0.2.1", 55)} >= {"192.0.2.1 is whitelisted by 192.0.2.0/24"}
     assert judge.windows("nonsense", 0) == []

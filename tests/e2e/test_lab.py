@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from lab import Client, Kamailio, Net, SshServer, Syslog, missing, sip_register, ssh_try
 from lab.machine import until
+from lab.net import SIP_PROGRAMS, SSH_PROGRAMS
 from lab.probe import Probe
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing() or "runs")]
@@ -34,6 +37,10 @@ def lines(log: Path, expected: int) -> list[dict[str, str]]:
     return found()
 
 
+def matches(expected: re.Pattern[str], log: Path) -> bool:
+    return log.exists() and expected.search(log.read_text()) is not None
+
+
 def sources(net: Net) -> tuple[str, str]:
     return net.clients[0].v4, net.clients[1].v6
 
@@ -52,7 +59,7 @@ def test_a_wrong_ssh_password_leaves_the_expected_line(net: Net, syslog: Syslog,
     for source in sources(net):
         assert not ssh_try(net, "alice", "battery staple", source=source)
         expected = re.compile(rf"sshd\[\d+\]: Failed password for alice from {source} port \d+ ssh2\n")
-        until(lambda expected=expected: expected.search(syslog.auth.read_text()), what=expected.pattern)
+        until(partial(matches, expected, syslog.auth), what=expected.pattern)
 
 
 def test_the_right_ssh_password_is_let_in(net: Net, syslog: Syslog, sshd: SshServer) -> None:
@@ -85,6 +92,7 @@ def test_sip_logins_leave_the_documented_lines(net: Net, syslog: Syslog, kamaili
         assert [line["outcome"] for line in new] == ["failed", "failed", "succeeded"]
         assert [line["account"] for line in new] == ["alice", "mallory", "alice"]
         assert {(line["address"], line["proto"], line["proven"]) for line in new} == {(source, transport, "yes")}
+        assert syslog.everything.read_text().count("ringfence: auth ") == before + 3
         server = f"[{net.v6}]" if ":" in source else net.v4
         assert new[0]["uri"] == f"sip:alice@{server}"
         assert len({line["session"] for line in new}) == 3
@@ -102,7 +110,7 @@ def test_a_blocked_client_hears_nothing(net: Net, syslog: Syslog, kamailio: Kama
 
 
 def test_nobody_can_be_blamed_with_a_nonce_he_was_not_given(net: Net, syslog: Syslog, kamailio: Kamailio) -> None:
-    """A challenge, a foreign nonce and a nonce given to another address leave no line; only an answer to our challenge does."""
+    """Only an answer to a challenge of this server, from the address that got the challenge, leaves a line."""
     mine, other = (Probe(net, client.v4) for client in net.clients[:2])
     with mine, other:
         challenge = mine.register(b"alice")
@@ -133,30 +141,33 @@ FORGED = (
 
 
 @pytest.mark.parametrize(
-    "hostile",
+    ("field", "value"),
     [
-        {"user": b"x " + FORGED},
-        {"user": b"A" * 20000},
-        {"user": bytes(byte for byte in range(1, 256) if byte not in b'\r\n"\\')},
-        {"user": b""},
-        {"agent": FORGED},
-        {"agent": b"a\r\n " + FORGED},
-        {"agent": b"\0" + FORGED},
-        {"agent": b"%" * 5000},
-        {"call_id": b"x} <script>: " + FORGED},
-        {"call_id": b"x" * 700 + b"} <script>: " + FORGED},
-        {"call_id": b"\0x} <script>: " + FORGED + b"\0"},
+        ("user", b"x " + FORGED),
+        ("user", b"A" * 20000),
+        ("user", bytes(byte for byte in range(1, 256) if byte not in b'\r\n"\\')),
+        ("user", b""),
+        ("agent", FORGED),
+        ("agent", b"a\r\n " + FORGED),
+        ("agent", b"\0" + FORGED),
+        ("agent", b"%" * 5000),
+        ("call_id", b"x} <script>: " + FORGED),
+        ("call_id", b"x" * 700 + b"} <script>: " + FORGED),
+        ("call_id", b"\0x} <script>: " + FORGED + b"\0"),
     ],
-    ids=lambda hostile: f"{next(iter(hostile))}-{next(iter(hostile.values()))[:8]!r}",
+    ids=lambda value: value if isinstance(value, str) else repr(value[:8]),
 )
 def test_what_a_client_writes_never_shifts_the_line(
-    net: Net, syslog: Syslog, kamailio: Kamailio, hostile: dict[str, bytes]
+    net: Net, syslog: Syslog, kamailio: Kamailio, field: str, value: bytes
 ) -> None:
     """Whatever stands in user name, User-Agent or Call-ID: one line, of the true address."""
-    user = hostile.pop("user", b"alice")
+    user = value if field == "user" else b"alice"
+    agent = value if field == "agent" else b"lab"
+    call_id = value if field == "call_id" else b"1@lab"
     with Probe(net, net.clients[2].v4) as probe:
-        challenge = probe.register(b"x", **hostile)
-        assert probe.register(b"x", probe.answer(challenge, user, "wrong"), **hostile).status == 401
+        challenge = probe.register(b"x", call_id=call_id, agent=agent)
+        answer = probe.answer(challenge, user, "wrong")
+        assert probe.register(b"x", answer, call_id=call_id, agent=agent).status == 401
     found = lines(syslog.kamailio, 1)
     assert [(line["address"], line["outcome"]) for line in found] == [(net.clients[2].v4, "failed")]
 
@@ -181,10 +192,15 @@ def test_unbound_nonces_are_said_to_prove_nothing_over_udp(net: Net, syslog: Sys
     with Kamailio(net, defines=("RINGFENCE_NONCE_UNBOUND",)):
         sip_register(net, "alice", "wrong")
         sip_register(net, "alice", "wrong", transport="tcp")
-        assert [(line["proto"], line["proven"]) for line in lines(syslog.kamailio, 2)] == [("udp", "no"), ("tcp", "yes")]
+        assert [(line["proto"], line["proven"]) for line in lines(syslog.kamailio, 2)] == [
+            ("udp", "no"),
+            ("tcp", "yes"),
+        ]
 
 
-@pytest.mark.parametrize(("form", "stamp"), [("iso", r"\d{4}-\d\d-\d\dT\S+"), ("rfc3164", r"[A-Z][a-z]{2} [ \d]\d \S+")])
+@pytest.mark.parametrize(
+    ("form", "stamp"), [("iso", r"\d{4}-\d\d-\d\dT\S+"), ("rfc3164", r"[A-Z][a-z]{2} [ \d]\d \S+")]
+)
 def test_the_system_log_is_written_in_the_form_asked_for(net: Net, form: str, stamp: str) -> None:
     with Syslog(net.server, form) as log:
         net.server.run(["logger", "-p", "auth.info", "-t", "sshd[7]", "hello"])
@@ -204,6 +220,26 @@ def test_nothing_stays_behind(tmp_path: Path) -> None:
     assert guard.wait(1) == -9
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
     assert not os.path.exists("/dev/log") or not os.path.samefile("/dev/log", tmp_path)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lab import Kamailio, Net, SshServer, Syslog
+net = Net(Path(sys.argv[1])).__enter__()
+servers = Syslog(net.server), SshServer(net.server), Kamailio(net)
+print(*net.server.processes(), *net.client.processes(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(bool(missing(*SSH_PROGRAMS, *SIP_PROGRAMS)), reason="needs the servers")
+def test_nothing_stays_behind_when_the_tests_are_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "net")]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    pids = done.stdout.split()
+    assert len(pids) > 8, done.stderr
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of all processes")
 
 
 def test_the_pid_is_the_commands_own(net: Net) -> None:

@@ -10,7 +10,8 @@ from ledger_facts import NOW, event, opened, verdict
 
 from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger
-from ringfence.ledger.bans import EVIDENCE, EVIDENCE_OF_A_BAN, NEXT, Membership
+from ringfence.ledger.bans import NEXT
+from ringfence.ledger.evidence import EVIDENCE, EVIDENCE_OF_A_BAN, Membership
 from ringfence.model import EVERY, FOREVER, Ban
 
 
@@ -167,6 +168,9 @@ def test_evidence_of_a_network_shows_its_addresses(tmp_path: Path) -> None:
     fired = verdict("2001:db8::/64", NOW + 6, count=6, since=NOW, address="2001:db8::6")
     (ban,) = ledger.record([event("2001:db8:0:1::1", NOW + 2), *tries], [fired], [], NOW + 6).wanted
     assert [e.address for e in ledger.evidence(ban.id)] == [e.address for e in tries]
+    while ledger.prune(NOW + 40 * 86400):
+        pass
+    assert ledger.evidence(ban.id) == tries
 
 
 def test_bans_are_filtered_sorted_and_paged(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ledger_facts import NOW, event, opened, verdict
 
+from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger
 from ringfence.model import EVERY, FOREVER, AllowEntry, Lockdown
 
@@ -22,6 +23,14 @@ def test_a_ban_by_hand_may_end_earlier_than_the_one_that_runs(tmp_path: Path) ->
     # A rule that says longer extends it, but it stays a ban by hand, which does not give way when the list is full.
     (longer,) = ledger.record([], [verdict(until=NOW + 700)], [], NOW).wanted
     assert (longer.author, longer.note, longer.until) == ("user:ann", "their boss called", NOW + 700)
+
+
+def test_a_command_with_bytes_that_are_no_text_is_refused_in_words(tmp_path: Path) -> None:
+    ledger = opened(tmp_path)
+    with pytest.raises(LedgerError, match="not UTF-8"):
+        ledger.ban("192.0.2.1", "ssh", NOW, FOREVER, author="user:ann", note="\udcff", now=NOW)
+    assert ledger.bans() == []
+    assert ledger.ban("192.0.2.1", "ssh", NOW, FOREVER, author="user:ann", now=NOW).state == "wanted"
 
 
 def test_lifting_takes_one_service_one_target_or_everything(tmp_path: Path) -> None:

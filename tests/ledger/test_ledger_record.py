@@ -61,7 +61,7 @@ def test_a_restart_before_the_fold_keeps_the_timeline_whole(tmp_path: Path) -> N
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_timeline_has_exactly_the_events_of_its_address_in_order(data: st.DataObject) -> None:
-    """However events are batched, folded, interrupted by failures and restarts, and pruned from the front."""
+    """However events are batched, folded, and interrupted by failures and restarts."""
     with TemporaryDirectory() as folder:
         ledger = opened(Path(folder))
         kept: list[Event] = []

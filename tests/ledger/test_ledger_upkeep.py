@@ -8,6 +8,7 @@ from pathlib import Path
 from ledger_facts import NOW, event, opened, verdict
 
 from ringfence.ledger import Ledger
+from ringfence.ledger.events import CACHED_ADDRESSES, FOLD
 from ringfence.ledger.sql import QUERIES, parse_statements
 from ringfence.ledger.upkeep import EVENTS_STEP, ROWS_STEP
 
@@ -56,12 +57,16 @@ def test_the_file_never_outgrows_its_bound_though_nobody_prunes_between_batches(
     """A flood of ten times the bound: the oldest events make room, the newest are all there."""
     bound = 8 << 20
     ledger = opened(tmp_path, most=bound)
+    tries = [event("192.0.2.7", NOW + n, line=n) for n in range(12)]
+    (ban,) = ledger.record(tries, [verdict("192.0.2.7", time=NOW + 11)], [], NOW).wanted
     for n in range(100):
         ledger.record([event(detail="x" * 300, line=n)] * 2500, [], [], NOW)
         assert ledger._used() < bound * 2.5
     prune_all(ledger, NOW)
     assert ledger.size().used <= bound
     assert [e.line for _, e in ledger.events_of("192.0.2.1", limit=3000)] == [99] * 2500 + [98] * 500
+    assert ledger.events_of("192.0.2.7") == []
+    assert ledger.evidence(ban.id) == tries
 
 
 def test_evidence_outlives_the_events_until_its_ban_is_long_over(tmp_path: Path) -> None:
@@ -113,7 +118,7 @@ def test_what_is_kept_in_memory_is_bounded(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
     for n in range(50):
         ledger.record([event(f"10.{n}.{k >> 8}.{k & 255}") for k in range(3000)], [], [], NOW)
-        assert len(ledger._newest) <= 65_536 + 32_768 + 3000
+        assert len(ledger._newest) <= CACHED_ADDRESSES + FOLD + 3000
     assert ledger.count_attackers() == 150_000
 
 

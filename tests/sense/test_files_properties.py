@@ -1,4 +1,4 @@
-"""However writing, rotating and restarting are interleaved, every line is delivered once, in order, and no byte is lost."""
+"""However writing, rotating and restarting are interleaved, every line is delivered once, in order and complete."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class World:
 
     def __init__(self, directory: str) -> None:
         self.path = os.path.join(directory, "auth.log")
-        self.writer = open(self.path, "ab", buffering=0)
+        self.writer = Path(self.path).open("ab", buffering=0)  # noqa: SIM115 - open across steps
         self.written: list[bytes] = []
         self.partial = b""
         self.committed: list[bytes] = []
@@ -120,12 +120,12 @@ class World:
             self.write(2)  # the writer was not told yet
         self.writer.close()
         self.end_partial()
-        self.writer = open(self.path, "ab", buffering=0)
+        self.writer = Path(self.path).open("ab", buffering=0)  # noqa: SIM115 - open across steps
         self.before = len(self.written)
 
     def copytruncate(self, _: int) -> None:
         if len(self.committed) <= self.before:
-            self.drain()  # a log that was emptied before it was ever looked at can't be told from one that is still empty
+            self.drain()  # emptied before it was ever looked at, a log looks as if nothing had been
         self.shift()
         shutil.copy2(self.path, self.path + ".1")
         os.truncate(self.path, 0)
@@ -153,7 +153,7 @@ def cut(line: bytes) -> bytes:
 @settings(max_examples=300, deadline=None)
 @given(STEPS)
 def test_every_line_is_delivered_once_and_in_order(steps: list[tuple[str, int]]) -> None:
-    """kill -9, rename, copytruncate, gzip, partial and overlong lines in any order: what was written is what comes out."""
+    """kill -9, rename, copytruncate, gzip, partial and overlong lines in any order: what is written comes out."""
     with tempfile.TemporaryDirectory() as directory:
         world = World(directory)
         try:

@@ -54,7 +54,10 @@ class Ages:
         return None
 
     def step(self, at_once: bool = False) -> str | None:
-        """Look at one key of the oldest bucket: take it out and return it if it is as old (or `at_once`), else move it."""
+        """Look at one key of the oldest bucket: take it out and return it if it is as old, else move it on.
+
+        `at_once` takes it as it comes.
+        """
         if self.oldest() is None:
             return None
         place = self._order[0]

@@ -79,7 +79,8 @@ class Detector:
                         if not left:
                             fired = counter.weigh(window, time, mask)
                             if fired is not None:
-                                self._ban_address(plan, event, event.address, fired, verdicts)
+                                # Only IPv4 addresses are found under their own name, so that is the target.
+                                self._judge(plan, event, event.address, fired, verdicts)
                     else:
                         self._attempt(plan, counter, event, name, mask, verdicts)
             if others:
@@ -267,9 +268,9 @@ class Detector:
             fired = self._add(counter, account, time, address, mask) if mask else None
             for each in fired or ():
                 for guilty in sorted(each[3]):
-                    if plan.succeeded.get((self._key(guilty), account)) is None:
-                        if self._allow.covers(guilty, event.service, time) is None:
-                            self._ban_address(plan, event, self._key(guilty), [each], verdicts, guilty)
+                    succeeded = plan.succeeded.get((self._key(guilty), account))
+                    if not succeeded and self._allow.covers(guilty, event.service, time) is None:
+                        self._ban_address(plan, event, self._key(guilty), [each], verdicts, guilty)
         if len(verdicts) - begin > 1:
             verdicts[begin:] = sorted(verdicts[begin:], key=attrgetter("until"))
 

@@ -65,7 +65,7 @@ class History:
         bans = self._targets.get(target) or []
         for at in range(0, len(bans), _FIELDS):
             closed, since, _, used = bans[at : at + _FIELDS]
-            if used is not None and oldest <= since <= newest and (closed == service or closed == EVERY):
+            if used is not None and oldest <= since <= newest and closed in (service, EVERY):
                 (spent if rule in used else starts).add(since)
         return sorted(starts - spent)
 
@@ -87,13 +87,6 @@ class History:
                     del bans[at : at + _FIELDS]
         if closed is None or not bans:
             self._targets.pop(target)
-
-    def inside(self, target: str) -> list[Any]:
-        """The four values of each ban of `target`, flat."""
-        return self._targets.get(target) or []
-
-    def __len__(self) -> int:
-        return len(self._targets)
 
     def _trim(self, bans: list[Any], time: float) -> None:
         over = [at for at in range(0, len(bans) - _FIELDS, _FIELDS) if bans[at + 2] <= time]

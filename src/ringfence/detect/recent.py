@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -48,10 +48,6 @@ class Recent(Generic[K, V]):
         """Forget everything."""
         self._young.clear()
         self._old.clear()
-
-    def __iter__(self) -> Iterator[K]:
-        yield from list(self._old)
-        yield from (key for key in list(self._young) if key not in self._old)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

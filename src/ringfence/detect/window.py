@@ -32,7 +32,7 @@ STEP = 1
 TRIM = 2
 """Length of the list from which on it is trimmed."""
 LATE = 3
-"""Whether an attempt ever arrived out of order, so that a rule's used attempts need not be the oldest."""
+"""Whether the attempts that a rule may count may lie between those that it can't, for instance after a late one."""
 LACKS = 4
 """Where the rules' own countdowns begin."""
 
@@ -43,7 +43,7 @@ _LONGEST_STEP = 256
 _NOBODY = frozenset({""})
 
 Fired = tuple[Counted, int, float, Set[str]]
-"""A rule that fired, how many it counted, the time of the oldest of them; the addresses, where an account is the key."""
+"""A rule that fired, how many it counted, the time of the oldest; the addresses, where an account is the key."""
 
 
 class Counter:
@@ -99,14 +99,16 @@ class Counter:
         for bit, needed, within, distinct, rule in self._terms:
             lacks = window[slot] - step
             if lacks > 0:
-                pass
+                pass  # Not due: so many attempts are missing whatever they were.
             elif simple:
                 # Masks first: they are small, shared numbers, while each time is a cache miss of its own.
                 length = len(window)
                 oldest = time - within
                 low, high = 1, (length - first) // ATTEMPT
-                if not distinct and high > needed:
+                if not distinct and high >= needed:
                     high = needed
+                    if window[length - ATTEMPT * needed + 2] & bit:
+                        low = needed  # The usual case: due, and at once.
                 while low < high:
                     middle = (low + high + 1) >> 1
                     if window[length - ATTEMPT * middle + 2] & bit:
@@ -115,7 +117,8 @@ class Counter:
                         high = middle - 1
                 have = low
                 if distinct and have >= needed:
-                    have = len(set(window[length - ATTEMPT * low + 1 :: ATTEMPT]) - _NOBODY)
+                    seen = set(window[length - ATTEMPT * low + 1 :: ATTEMPT])
+                    have = len(seen) - ("" in seen)
                 if have >= needed and window[length - ATTEMPT * low] < oldest:
                     low = self._young(window, low, oldest)
                     have = len(set(window[length - ATTEMPT * low + 1 :: ATTEMPT]) - _NOBODY) if distinct else low
@@ -126,6 +129,9 @@ class Counter:
                     since = self._since(window, at) if distinct else window[at]
                     among = set(window[at + 1 :: ATTEMPT]) if self._names_needed else _NOBODY
                     window[at + 2 :: ATTEMPT] = [each ^ bit for each in window[at + 2 :: ATTEMPT]]
+                    # Older ones that it may still count (should a late attempt come) now lie behind used ones.
+                    if at > first and window[at - ATTEMPT + 2] & bit:
+                        window[LATE] = True
                     fired = fired or []
                     fired.append((rule, have, since, among))
             elif mask & bit:

@@ -1,7 +1,8 @@
-"""Changes of single-value sets as netlink messages: bytes out of values. Pure.
+"""Changes of sets as netlink messages: bytes out of values. Pure.
 
 libnftables reads all sets of the machine, and every element of the interval sets among them, before it adds one
-element; on a host with large sets that would cost milliseconds to seconds a ban. These messages need nothing read.
+element; on a host with large sets that would cost milliseconds to seconds a ban (measured with nft 1.0.6: 8 s for
+one network more in a set of 5,000). These messages need nothing read.
 Formats: see `netlink`.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ..model import FOREVER
+from .cover import Range
 from .netlink import DELSETELEM, NESTED, NEWSETELEM, attribute, nest, text
 from .ruleset import TABLE
 
@@ -24,6 +26,7 @@ _AT_ONCE: Final = 500
 _HEAD = struct.Struct("=HHHHHH")
 _TIMEOUT = struct.Struct("=HH")
 _COUNTER = struct.Struct(">Q")
+_INTERVAL_END = attribute(3, struct.pack(">I", 1))
 
 
 class Change(NamedTuple):
@@ -52,6 +55,27 @@ def add(name: str, entries: Iterable[Entry], now: float, *, new: bool) -> list[C
 def delete(name: str, keys: Iterable[bytes]) -> list[Change]:
     """Delete elements; the transaction fails if one of them does not exist."""
     return [Change(DELSETELEM, 0, body) for body in _bodies(name, [_bare(key) for key in keys])]
+
+
+def add_ranges(name: str, pieces: Iterable[tuple[Range, Entry]], now: float) -> list[Change]:
+    """Add ranges to an interval set; `key` of the entry is the first address."""
+    elements = [
+        element for (_, last), entry in pieces for element in (_element(entry, now), *_closing(last, len(entry.key)))
+    ]
+    return [Change(NEWSETELEM, CREATE, body) for body in _bodies(name, elements)]
+
+
+def delete_ranges(name: str, ranges: Iterable[Range], width: int) -> list[Change]:
+    """Delete ranges of addresses of `width` octets; the transaction fails if one of them does not exist."""
+    elements = [element for first, last in ranges for element in (_bare(first.to_bytes(width)), *_closing(last, width))]
+    return [Change(DELSETELEM, 0, body) for body in _bodies(name, elements)]
+
+
+def _closing(last: int, width: int) -> list[bytes]:
+    """The element that closes a range: the address after its last, unless that is the very last there is."""
+    if last + 1 == 1 << 8 * width:
+        return []
+    return [_bare((last + 1).to_bytes(width), _INTERVAL_END)]
 
 
 def _bodies(name: str, elements: Sequence[bytes]) -> list[bytes]:

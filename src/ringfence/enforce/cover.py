@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 Range = tuple[int, int]
@@ -43,6 +43,16 @@ def disjoint(spans: Mapping[Range, float]) -> list[Segment]:
             ends, first, last = running[0]
             _append(cover, Segment(point, following - 1, -ends, (first, last)))
     return cover
+
+
+def overlapping(new: Iterable[Range], others: Collection[Range]) -> bool:
+    """Whether one of the new ranges shares an address with another new one or with one of the others."""
+    seen: list[Range] = []
+    for first, last in new:
+        if any(first <= end and begin <= last for begin, end in itertools.chain(seen, others)):
+            return True
+        seen.append((first, last))
+    return False
 
 
 def merged(ports: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, int]]:

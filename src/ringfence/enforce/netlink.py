@@ -357,6 +357,8 @@ def _raise(number: int) -> None:
         raise FileNotFoundError
     if number == -errno.EINTR:
         raise Interrupted
+    if number == -errno.EPERM:
+        raise EnforceError(NO_RIGHT)
     if number:
         raise EnforceError(f"the kernel does not let us read its rule set: {os.strerror(-number)}")
 

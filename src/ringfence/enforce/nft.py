@@ -46,6 +46,7 @@ class Nft:
             raise EnforceError(f"{LIBRARY} can't be initialised: out of memory?")
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
+        self.run("list tables")  # gives the socket its port, by which the monitor knows our own changes
 
     def run(self, commands: str, flags: int = 0) -> str:
         """Carry out `commands` (the language of nft(8)) as one transaction; returns what they print.

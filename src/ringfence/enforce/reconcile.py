@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import Final
 
 from msgspec import Struct
@@ -15,8 +16,8 @@ from msgspec import Struct
 from ..errors import EnforceError
 from ..model import AllowEntry, Ban, Lockdown, Service
 from . import ruleset
-from .cover import Range, merged
-from .netlink import Link
+from .cover import Range, merged, overlapping
+from .netlink import Element, Link
 from .nft import Nft
 from .ruleset import LOCKED, TABLE
 from .sets import Clock, Failures, Sets, gone
@@ -37,6 +38,7 @@ from .wanted import (
 SLACK: Final = 2.0
 """Seconds that an end may be off before reconcile corrects it: clocks are adjusted all the time."""
 EXAMPLES: Final = 10
+FEW: Final = 16
 MEDIA: Final = (("udp", 10000, 20000),)
 """Where Asterisk expects RTP unless rtp.conf says otherwise."""
 
@@ -105,17 +107,17 @@ class Fence:
 
         One transaction for up to `CHUNK` addresses and one for each set of networks. Raises `EnforceError` when
         nothing works, as when the table is gone.
-        A ban that has ended already is neither confirmed nor rejected.
+        A ban that has ended already is neither confirmed nor rejected. There is one element for a target and a
+        service: of several bans in one call the longest holds, and a later call overrules an earlier one.
         """
         self._need_installed()
         clock = Clock(now)
         self.rejected = {}
         placed = self._places.place(bans, now, self.rejected)
-        hosts, added = gather(placed)
-        networks = {name: self._live(name, now) | spans for name, spans in added.items()}
+        hosts, networks = gather(placed)
         failures = self._kernel.put(hosts, clock)
         for name, spans in networks.items():
-            failures |= self._put_networks(name, spans, added[name], clock)
+            failures |= self._put_networks(name, spans, clock)
         return self._confirmed(placed, failures)
 
     def lift(self, bans: Sequence[Ban], now: float | None = None) -> None:
@@ -139,8 +141,15 @@ class Fence:
         self._kernel.run(ruleset.whitelist(self._places.whitelist(entries, now), now))
 
     def lockdown(self, lockdown: Lockdown | None, now: float) -> None:
-        """Begin, change or (None) end the lockdown, in one transaction. Raises `EnforceError`."""
+        """Begin, change or (None) end the lockdown, in one transaction.
+
+        Raises `EnforceError`, also when the lockdown would close nothing because no port of its services is known.
+        """
         self._need_installed()
+        if lockdown and not any(ruleset.locked_ports(lockdown, self._services, (), lockdown.since).values()):
+            raise EnforceError(
+                f"lockdown of {', '.join(lockdown.services)} would close nothing: no port of it is known"
+            )
         self._kernel.run(self._locking(lockdown, now))
         self._expected = self._link.rules(TABLE)
 
@@ -174,13 +183,18 @@ class Fence:
         return self._expected is not None and self._link.generation() == self._kernel.generation
 
     def counters(self) -> dict[tuple[str, str], int]:
-        """Packets dropped by (target, service), of the bans that dropped any. Raises `EnforceError`."""
+        """Packets dropped by (target, service), of the bans that dropped any. Raises `EnforceError`.
+
+        Has a socket of its own, so it may run in another thread: with 100,000 bans the kernel takes most of a second.
+        """
         found: dict[tuple[str, str], int] = {}
         try:
-            for name in self._sets - set(LOCKED):
-                if "_allowed" not in name:
-                    service = self._places.service(name)
-                    found |= {(text, service): packets for text, packets in self._counted(name)}
+            with closing(Link()) as link:
+                for name in self._sets - set(LOCKED):
+                    if "_allowed" not in name:
+                        service = self._places.service(name)
+                        counted = self._counted(name, link.elements(TABLE, name))
+                        found |= {(text, service): packets for text, packets in counted}
         except FileNotFoundError as error:
             raise gone() from error
         return found
@@ -197,12 +211,17 @@ class Fence:
 
     # What enforce and reconcile are made of
 
-    def _put_networks(self, name: str, spans: dict[Range, float], added: Iterable[Range], clock: Clock) -> Failures:
+    def _put_networks(self, name: str, added: dict[Range, float], clock: Clock) -> Failures:
+        """Add network bans to those of an interval set; the usual few that overlap none need no reading."""
+        live = self._live(name, clock())
         try:
-            self._kernel.cover(name, spans, clock, 0.0)
+            if len(added) <= FEW and not overlapping(added, live):
+                self._kernel.extend(name, added, clock)
+            else:
+                self._kernel.cover(name, live | added, clock, 0.0)
         except EnforceError as error:
             return {(name, span): str(error) for span in added}
-        self._networks[name] = spans
+        self._networks[name] = live | added
         return {}
 
     def _agree_rules(
@@ -275,9 +294,8 @@ class Fence:
     def _locking(self, lockdown: Lockdown | None, now: float) -> str:
         return ruleset.locking(lockdown, self._services, self._media, now)
 
-    def _counted(self, name: str) -> Iterable[tuple[str, int]]:
+    def _counted(self, name: str, elements: Sequence[Element]) -> Iterable[tuple[str, int]]:
         """Targets of one set with the packets they dropped."""
-        elements = self._link.elements(TABLE, name)
         if ruleset.is_interval(name):
             owned = packets_by_owner(self._networks.get(name, {}), intervals(elements))
             return [(ruleset.network(span, width(name)), packets) for span, packets in owned.items()]

@@ -47,13 +47,6 @@ class Target(NamedTuple):
         return first, first | (1 << (8 * len(self.packed) - self.length)) - 1
 
 
-class Counted(NamedTuple):
-    """What a counter showed: packets and octets."""
-
-    packets: int = 0
-    octets: int = 0
-
-
 def target(text: str) -> Target:
     """Parse an address or network; IPv4-mapped IPv6 is IPv4. Raises ValueError."""
     try:
@@ -198,9 +191,9 @@ def network(span: Range, width: int) -> str:
     return f"{host(first.to_bytes(width))}/{8 * width - (first ^ last).bit_length()}"
 
 
-def piece(segment: Segment, width: int, now: float, counted: Counted | None = None) -> str:
+def piece(segment: Segment, width: int, now: float) -> str:
     """A segment of a cover as element."""
-    return span(segment.first, segment.last, width) + counter(counted) + ending(segment.until, now)
+    return span(segment.first, segment.last, width) + ending(segment.until, now)
 
 
 def ending(until: float, now: float) -> str:
@@ -212,11 +205,6 @@ def ending(until: float, now: float) -> str:
         return ""
     left = max(1, math.ceil((until - now) * 1000))
     return f" timeout {left // 86_400_000}d{left // 1000 % 86_400}s{left % 1000}ms"
-
-
-def counter(counted: Counted | None) -> str:
-    """The beginning value of an element's counter."""
-    return f" counter packets {counted.packets} bytes {counted.octets}" if counted and counted.packets else ""
 
 
 def _kinds(whose: str, ipv6_prefix: int) -> list[tuple[str, str, str, str, str]]:

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..errors import EnforceError
-from . import batch, ruleset
+from . import batch
 from .batch import Entry
 from .cover import Range, disjoint
 from .netlink import Element, Link
 from .nft import Nft
-from .ruleset import TABLE, Counted
+from .ruleset import TABLE
 from .wanted import Hosts, Key, intervals, same_end, width
 
 CHUNK: Final = 8192
@@ -104,39 +104,46 @@ class Sets:
         """
         corrections: list[Correction] = []
         for attempt in range(_TRIES):
-            script, corrections = self._corrections(name, spans, clock(), slack)
+            changes, corrections = self._corrections(name, spans, clock(), slack)
             try:
-                self.run(script)
+                self._commit(changes)
                 break
             except EnforceError:
                 if attempt == _TRIES - 1:
                     raise
         return corrections
 
+    def extend(self, name: str, spans: Mapping[Range, float], clock: Clock) -> None:
+        """Add ranges to an interval set that overlap none in it, without reading it. Raises `EnforceError`."""
+        octets = width(name)
+        pieces = [(span, Entry(span[0].to_bytes(octets), until)) for span, until in spans.items()]
+        self._commit(batch.add_ranges(name, pieces, clock()))
+
     def _corrections(
         self, name: str, spans: Mapping[Range, float], now: float, slack: float
-    ) -> tuple[str, list[Correction]]:
-        """The commands that `cover` needs now, and what they correct."""
+    ) -> tuple[list[batch.Change], list[Correction]]:
+        """The changes that `cover` needs now, and what they correct."""
         try:
             held = intervals(self._link.elements(TABLE, name))
         except FileNotFoundError as error:
             raise gone() from error
-        wanted = {(each.first, each.last): each for each in disjoint(spans) if each.until > now}
-        corrections, old, new = [], [], []
+        wanted = {(each.first, each.last): each.until for each in disjoint(spans) if each.until > now}
+        corrections, old, octets = [], [], width(name)
         for key, element in held.items():
-            piece = wanted.get(key)
-            if piece and same_end(element, piece.until, now, slack):
+            until = wanted.get(key)
+            if until is not None and same_end(element, until, now, slack):
                 del wanted[key]
                 continue
-            corrections.append(Correction("wrong_end" if piece else "superfluous", key))
-            old.append(ruleset.span(*key, width(name)))
-        for key, piece in wanted.items():
+            corrections.append(Correction("superfluous" if until is None else "wrong_end", key))
+            old.append(key)
+        new = []
+        for key, until in wanted.items():
             before = held.get(key)
             if before is None:
                 corrections.append(Correction("missing", key))
-            counted = Counted(before.packets, before.octets) if before else None
-            new.append(ruleset.piece(piece, width(name), now, counted))
-        return ruleset.elements("delete", name, old) + ruleset.elements("add", name, new), corrections
+            counted = (before.packets, before.octets) if before else (0, 0)
+            new.append((key, Entry(key[0].to_bytes(octets), until, *counted)))
+        return batch.delete_ranges(name, old, octets) + batch.add_ranges(name, new, now), corrections
 
     def _settle(self, items: list[Item], present: Present, clock: Clock, failures: Failures) -> None:
         """Put elements in force that may exist; a part that is refused is halved until the guilty stand alone."""
@@ -167,8 +174,11 @@ class Sets:
 
     def _read(self, names: Iterable[str], known: Present) -> Present:
         """All that the sets hold, read once for many chunks; `known` keeps it."""
-        for name in () if known else names:
-            known[name] = {each.key: each for each in self._link.elements(TABLE, name)}
+        try:
+            for name in () if known else names:
+                known[name] = {each.key: each for each in self._link.elements(TABLE, name)}
+        except FileNotFoundError as error:
+            raise gone() from error
         return known
 
     def _commit(self, changes: Sequence[batch.Change]) -> None:

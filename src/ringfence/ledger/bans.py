@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from ringfence.ledger.connection import Row
-from ringfence.ledger.events import EventStore, event_from
+from ringfence.ledger.evidence import EvidenceStore
 from ringfence.ledger.facts import BanChange, RecordedVerdict
 from ringfence.ledger.sql import QUERIES
 from ringfence.model import EVERY, Ban, BanState, Event, Verdict
@@ -32,18 +30,10 @@ NEXT: Final[Mapping[tuple[str, str], BanState]] = {
 }
 """The state that a change leads to. What is not here can't happen: an ended ban never comes back, a new one is made."""
 
-EVIDENCE: Final = 20
-"""Events kept as evidence at each firing: the newest ones."""
-EVIDENCE_OF_A_BAN: Final = 100
-"""Events kept as evidence of one ban that was extended many times: the newest ones."""
-STEPS: Final = 200
-"""How far back along an address's events evidence is looked for."""
-RECENT: Final = 2_048
-"""How many of the last events are looked through for other addresses of a banned network."""
 ORDERS: Final = {"id": "id", "since": "since", "until": "until", "target": "target", "service": "service"}
 
 
-class BanStore(EventStore):
+class BanStore(EvidenceStore):
     """Makes, extends, ends and lists bans."""
 
     def _want(self, ban: Ban, now: float, *, by_hand: bool) -> tuple[Ban | None, list[Ban], list[Ban]]:
@@ -79,6 +69,7 @@ class BanStore(EventStore):
         return longer, [], expired
 
     def _make(self, ban: Ban, now: float, *, automatic: bool) -> tuple[Ban | None, list[Ban]]:
+        self._now = now
         past = ban.until <= now
         evicted: list[Ban] = []
         if not past and self._running >= self.bans_capacity:
@@ -94,9 +85,9 @@ class BanStore(EventStore):
             ban.target, ban.service, ban.since, ban.until, state, ban.author, ban.reason, ban.detail, ban.note,
             ended, automatic,
         )  # fmt: skip
-        number = int(self._run("insert_ban", values).fetchall()[0][0])
+        number = int(self._run("insert_ban", values).lastrowid or 0)
         self._run("insert_change", (number, now, change, state, ban.until, ban.author))
-        self._add_statistic(ban.service, now, bans=1)
+        self._made[ban.service] += 1
         if not past:
             self._running += 1
             if self._running > self._counters.get("peak", 0):
@@ -111,22 +102,25 @@ class BanStore(EventStore):
         return msgspec.structs.replace(ban, state=state, ended=now)
 
     def _running_ban(self, target: str, service: str) -> Ban | None:
-        row = self._row("running_ban", (target, service))
-        return ban_from(row[:11]) if row else None
+        rows = self._run("running_ban", (target, service)).fetchall()
+        return ban_from(rows[0]) if rows else None
 
     def _judge(self, verdicts: Sequence[Verdict], events: Sequence[Event], now: float) -> tuple[dict[int, Ban], ...]:
         """Record `verdicts` and the bans they make; returns wanted, evicted and expired bans by number."""
         wanted: dict[int, Ban] = {}
         evicted: dict[int, Ban] = {}
         expired: dict[int, Ban] = {}
-        deciding = {(event.address, event.time): event for event in events} if verdicts else {}
+        blocked = {verdict.address for verdict in verdicts if "block" in verdict.actions}
+        deciding = (
+            {(event.address, event.time): event for event in events if event.address in blocked} if blocked else {}
+        )
         rows: list[Row] = []
         for verdict in verdicts:
             number = None
             if "block" in verdict.actions:
                 event = deciding.get((verdict.address, verdict.time))
                 number, ban, out, over = self._block(verdict, event, now)
-                if ban is not None and ban.ended is None:
+                if ban is not None and ban.ended is None and ban.until > now:
                     wanted[ban.id] = ban
                 evicted.update((old.id, old) for old in out)
                 expired.update((old.id, old) for old in over)
@@ -148,34 +142,8 @@ class BanStore(EventStore):
         if made is None:
             running = self._running_ban(verdict.target, service)
             return running.id if running else None, None, evicted, expired
-        self._keep_evidence(made.id, verdict)
+        self._note_firing(made.id, verdict)
         return made.id, made, evicted, expired
-
-    def _keep_evidence(self, number: int, verdict: Verdict) -> None:
-        """Copy the events that fired the rule: the newest EVIDENCE attempts of its address within its window."""
-        kept = self._run(
-            "copy_evidence",
-            {
-                "ban": number, "newest": self._newest_event(verdict.address), "service": verdict.service,
-                "since": verdict.since, "until": verdict.time, "steps": STEPS, "limit": EVIDENCE,
-            },
-        ).rowcount  # fmt: skip
-        if "/" in verdict.target and kept < min(verdict.count, EVIDENCE):
-            kept += self._keep_neighbours(number, verdict, EVIDENCE - kept)
-        if kept:
-            self._run("has_evidence", (number,))
-            self._run("trim_evidence", {"ban": number, "keep": EVIDENCE_OF_A_BAN})
-
-    def _keep_neighbours(self, number: int, verdict: Verdict, most: int) -> int:
-        inside = Membership(verdict.target)
-        window = {"after": self._last - RECENT, "since": verdict.since, "until": verdict.time}
-        kept = 0
-        for event, address in self._rows("recent_addresses", window):
-            if address != verdict.address and address in inside:
-                kept += max(self._run("copy_event", (number, event, verdict.service)).rowcount, 0)
-                if kept >= most:
-                    break
-        return kept
 
     def mark_enforced(self, bans: Sequence[int | Ban], now: float) -> None:
         """The kernel confirmed these bans (numbers, or the bans that were handed to it).
@@ -238,13 +206,6 @@ class BanStore(EventStore):
         names = ("time", "change", "state", "until", "author")
         return [BanChange(**dict(zip(names, row, strict=True))) for row in self._rows("ban_changes", (number,))]
 
-    def evidence(self, number: int) -> list[Event]:
-        """The events that fired the rule of a ban, oldest first; also after the events themselves were pruned.
-
-        At most EVIDENCE events of each firing and EVIDENCE_OF_A_BAN of one ban, the newest ones.
-        """
-        return [event_from(row) for row in self._rows("evidence", (number,))]
-
     def verdicts(self, *, after: int = 0, limit: int = 1000) -> list[RecordedVerdict]:
         """Verdicts in the order they were recorded, from the one after number `after`."""
         return [_verdict_from(row) for row in self._rows("verdicts", {"after": after, "limit": limit})]
@@ -252,23 +213,6 @@ class BanStore(EventStore):
     def verdicts_of(self, target: str, *, limit: int = 100) -> list[RecordedVerdict]:
         """The newest verdicts about `target`, newest first."""
         return [_verdict_from(row) for row in self._rows("verdicts_of", {"target": target, "limit": limit})]
-
-
-class Membership:
-    """`address in Membership(network)`, for text; quicker than `ipaddress` by far."""
-
-    def __init__(self, network: str) -> None:
-        net = ipaddress.ip_network(network, strict=False)
-        self._family = socket.AF_INET if net.version == 4 else socket.AF_INET6
-        self._mask = int(net.netmask)
-        self._network = int(net.network_address)
-
-    def __contains__(self, address: str) -> bool:
-        try:
-            packed = socket.inet_pton(self._family, address)
-        except OSError:
-            return False
-        return int.from_bytes(packed, "big") & self._mask == self._network
 
 
 def ban_from(row: Row) -> Ban:

@@ -7,6 +7,7 @@ batch. Commands commit with `FULL`, so that they also survive a power cut once t
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ class Store:
         self._contexts: dict[tuple[object, ...], int] = {}
         self._bits: dict[str, int] = {}
         self._untold: list[Ban] = []
+        self._made: Counter[str] = Counter()
         with self._told():
             self._connection = self._connect()
 
@@ -105,6 +107,13 @@ class Store:
         except sqlite3.Error as error:
             self._undo()
             raise self._error(error) from error
+        except UnicodeEncodeError as error:
+            self._undo()
+            if not durable:
+                raise
+            raise LedgerError(
+                f"{error.object!r} can't be written down: it is not UTF-8; give it as plain text"
+            ) from error
         except BaseException:
             self._undo()
             raise
@@ -122,6 +131,7 @@ class Store:
         self._newest.clear()
         self._contexts.clear()
         self._changed.clear()
+        self._made.clear()
         self._counters = dict(self._rows("counters"))
         self._last = max(self._value("last_event"), self._counters.get("folded", 0))
         self._running = self._value("running_bans")
@@ -138,6 +148,13 @@ class Store:
         for name in self._changed:
             self._run("set_counter", (name, self._counters[name]))
         self._changed.clear()
+        for service, bans in self._made.items():
+            self._add_statistic(service, self._now, bans=bans)
+        self._made.clear()
+
+    def _add_statistic(self, service: str, now: float, **counts: int) -> None:
+        none = {"attempts": 0, "successes": 0, "forgotten": 0, "bans": 0, "packets": 0, "mails": 0}
+        self._run("add_statistic", {**none, "service": service, "now": now, **counts})
 
     def _run(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> sqlite3.Cursor:
         """Run a statement for its effect, within a transaction."""

@@ -57,11 +57,12 @@ INSERT INTO service (bit, name) VALUES (?1, ?2)
 
 -- name: fold_attackers
 INSERT INTO attacker (address, attempts, successes, first_seen, last_seen, services, recent, newest)
-SELECT e.address, sum(c.failed), count(*) - sum(c.failed),
-       min(iif(c.failed, e.time, 9e999)), max(iif(c.failed, e.time, -9e999)), c.mask, c.mask, max(e.id)
-FROM event e CROSS JOIN context c ON c.id = e.context
-WHERE e.id > :folded AND e.id <= :last
-GROUP BY e.address, c.mask
+SELECT e.address, iif(c.failed, n, 0), iif(c.failed, 0, n), iif(c.failed, oldest, 9e999), iif(c.failed, youngest, -9e999),
+       c.mask, c.mask, e.last
+FROM (SELECT address, context, count(*) AS n, min(time) AS oldest, max(time) AS youngest, max(id) AS last
+      FROM event WHERE id > :folded AND id <= :last GROUP BY address, context) e
+CROSS JOIN context c ON c.id = e.context
+WHERE true
 ON CONFLICT (address) DO UPDATE SET
   attempts = attempts + excluded.attempts, successes = successes + excluded.successes,
   first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen),
@@ -150,12 +151,12 @@ DELETE FROM position WHERE source = ?
 -- ---------------------------------------------------------------- bans
 
 -- name: running_ban
-SELECT id, target, service, since, until, state, author, reason, detail, note, ended, automatic FROM ban
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
 WHERE target = ?1 AND service = ?2 AND ended IS NULL
 
 -- name: insert_ban
 INSERT INTO ban (target, service, since, until, state, author, reason, detail, note, ended, automatic)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: change_ban
 UPDATE ban SET until = :until, state = :state, author = :author, reason = :reason, detail = :detail, note = :note,
@@ -213,24 +214,37 @@ WHERE since >= :time ORDER BY id
 -- name: ban_changes
 SELECT time, change, state, until, author FROM ban_change WHERE ban = ? ORDER BY id
 
--- name: copy_evidence
+-- name: insert_firing
+INSERT INTO firing (ban, event, target, address, service, since, until, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: firings_of
+SELECT id, ban, event, target, address, service, since, until, count FROM firing WHERE ban = ? ORDER BY id DESC
+LIMIT ?
+
+-- name: firings_since
+SELECT id, ban, event, target, address, service, since, until, count FROM firing WHERE since <= :time ORDER BY since
+LIMIT :rows
+
+-- name: delete_firing
+DELETE FROM firing WHERE id = ?
+
+-- name: fired_events
 WITH RECURSIVE chain (id, previous) AS (
   SELECT id, previous FROM event WHERE id = :newest
   UNION ALL
   SELECT e.id, e.previous FROM chain JOIN event e ON e.id = chain.previous LIMIT :steps
 )
-INSERT OR IGNORE INTO evidence (ban, event, time, address, context, account, detail, line, session, token)
-SELECT :ban, e.id, e.time, e.address, e.context, e.account, e.detail, e.line, e.session, e.token
-FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
+SELECT e.id FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
 WHERE e.time BETWEEN :since AND :until AND c.failed AND c.service = :service LIMIT :limit
 
--- name: recent_addresses
-SELECT id, address FROM event WHERE id > :after AND time BETWEEN :since AND :until ORDER BY id DESC
+-- name: neighbours
+SELECT e.id, e.address FROM event e CROSS JOIN context c ON c.id = e.context
+WHERE e.id BETWEEN :first AND :last AND e.time BETWEEN :since AND :until AND c.failed AND c.service = :service
+ORDER BY e.id DESC
 
 -- name: copy_event
 INSERT OR IGNORE INTO evidence (ban, event, time, address, context, account, detail, line, session, token)
-SELECT ?1, e.id, e.time, e.address, e.context, e.account, e.detail, e.line, e.session, e.token
-FROM event e JOIN context c ON c.id = e.context WHERE e.id = ?2 AND c.failed AND c.service = ?3
+SELECT ?1, id, time, address, context, account, detail, line, session, token FROM event WHERE id = ?2
 
 -- name: trim_evidence
 DELETE FROM evidence WHERE ban = :ban AND event <=
@@ -238,6 +252,11 @@ DELETE FROM evidence WHERE ban = :ban AND event <=
 
 -- name: has_evidence
 UPDATE ban SET evidence = 1 WHERE id = ?
+
+-- name: event
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM event e JOIN context c ON c.id = e.context WHERE e.id = ?
 
 -- name: evidence
 SELECT e.event, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,

@@ -96,6 +96,22 @@ CREATE TABLE ban_change (
 );
 CREATE INDEX ban_change_ban ON ban_change (ban);
 
+-- Where the evidence of a ban is found among the events: on the chain that ends in `event`, from `since` to `until`.
+-- Before the first of them is pruned it becomes copies in `evidence`, and this row goes.
+CREATE TABLE firing (
+  id      INTEGER PRIMARY KEY,
+  ban     INTEGER NOT NULL,
+  event   INTEGER NOT NULL,
+  target  TEXT    NOT NULL,
+  address TEXT    NOT NULL,
+  service TEXT    NOT NULL,
+  since   REAL    NOT NULL,
+  until   REAL    NOT NULL,
+  count   INTEGER NOT NULL
+);
+CREATE INDEX firing_ban   ON firing (ban);
+CREATE INDEX firing_since ON firing (since);
+
 -- Copies of the events that made a rule fire; they outlive the events.
 CREATE TABLE evidence (
   ban     INTEGER NOT NULL,

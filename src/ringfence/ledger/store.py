@@ -79,7 +79,9 @@ class Ledger(UpkeepStore):
     def _keep_within(self, now: float) -> None:
         """While more comes in than `prune` can take, record itself makes room: twice as much as it brought."""
         if self._used() > self.max_bytes:
-            self._prune_events(now, 2 * FOLD)
+            before = self._used()
+            while self._prune_events(now, 2 * FOLD) and self._used() >= before:
+                pass
 
     def positions(self) -> dict[str, Position]:
         """Where reading continues, by source."""

@@ -34,7 +34,8 @@ class UpkeepStore(StatisticsStore):
             self._fold(now)
             taken = self._prune_events(now, EVENTS_STEP)
             limit = now - self.keep_events
-            taken += self._run("prune_verdicts", {"limit": limit, "rows": ROWS_STEP}).rowcount
+            full = self._used() > self.max_bytes
+            taken += self._run("prune_verdicts", {"limit": now if full else limit, "rows": ROWS_STEP}).rowcount
             taken += self._prune_evidence(limit)
             taken += self._prune_attackers(limit, now)
         self._give_back()
@@ -47,6 +48,9 @@ class UpkeepStore(StatisticsStore):
         first, last, newest = block
         if newest >= now - self.keep_events and self._used() <= self.max_bytes:
             return 0
+        fired = self._copy_firings(newest, now, most // 25)
+        if fired:
+            return fired
         end = min(last, first + most - 1)
         taken = self._run("delete_events", {"first": first, "last": end}).rowcount
         if end == last:

@@ -43,7 +43,7 @@ class _Try:
 
     def takes(self, event: Event, pattern: Pattern, teller: Teller) -> bool:
         """Whether `event` may be one more telling of this attempt."""
-        if self.account and event.account and self.account != event.account and pattern.repeats == "new":
+        if pattern.join == ("address",) and self.account and event.account and self.account != event.account:
             return False
         if pattern.repeats == "same":
             if event.token and self.token:
@@ -79,7 +79,8 @@ class Attempts:
         counted: list[Event] = []
         plain, sessions, add, challenges = self._plain, self._sessions, counted.append, self._challenges
         for event in sightings:
-            if event.pattern in plain and event.session not in sessions and not challenges.waiting:
+            known = sessions.get(event.session)
+            if (known is None or known.address != event.address) and event.pattern in plain and not challenges.waiting:
                 sessions[event.session] = event
                 add(event)
             else:

@@ -226,7 +226,7 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding)
     )
     try:
-        groups = set(re.compile(expression, re.MULTILINE).groupindex)
+        groups = set(re.compile(expression, re.MULTILINE | re.ASCII).groupindex)
     except re.error as error:
         raise CatalogueError(f"gives no valid regular expression: {error}") from error
     join = _join(entry, template, groups)

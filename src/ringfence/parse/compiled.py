@@ -14,7 +14,7 @@ class Compiled:
 
     def __init__(self, pattern: Pattern) -> None:
         self.pattern = pattern
-        compiled = re.compile(pattern.expression, re.MULTILINE)
+        compiled = re.compile(pattern.expression, re.MULTILINE | re.ASCII)
         self.match = compiled.match
         place = {name: number - 1 for name, number in compiled.groupindex.items()}
         self.stamp = place.get("stamp", -1)
@@ -30,3 +30,10 @@ class Compiled:
         self.encoded = {name: pattern.encoded[name] for name in ("account", "detail") if name in pattern.encoded}
         self.ambiguous = pattern.ambiguous
         self.json = place.get("json", -1)
+        self.plain = self._plain(compiled)
+
+    def _plain(self, compiled: re.Pattern[str]) -> tuple[int, ...]:
+        """The groups that are all of an ordinary syslog event (stamp, origin, repeated, account, address), if it is one."""
+        is_plain = not (self.extras or self.encoded or self.ambiguous) and self.detail < 0 and self.only_join >= 0
+        numbers = [compiled.groupindex.get(name, 0) for name in ("stamp", "origin", "repeated", "account", "address")]
+        return tuple(numbers) if is_plain and all(numbers) else ()

@@ -20,7 +20,7 @@ from ringfence.parse import timestamps
 _SYSLOG_STAMP = f"(?P<stamp>{timestamps.BSD}|{timestamps.ISO})"
 # A host name is one word. "message repeated" is what rsyslog makes of equal lines in a row.
 _SYSLOG = (
-    r"(?:<\d{1,3}>)?(?:1 )?" + _SYSLOG_STAMP + r" (?P<origin>\S+ (?:{programs})(?:\[\d+\]:|:| (?:\d+|-) \S+ (?:-|(?:\[[^\]\n]*\])+)))"
+    r"(?:<\d{1,3}>(?:1 )?)?" + _SYSLOG_STAMP + r" (?P<origin>\S+ (?:{programs})(?:\[\d+\]:|:| (?:\d+|-) \S+ (?:-|(?:\[[^\]\n]*\])+)))"
     r" (?:message repeated (?P<repeated>\d{1,6}) times: \[ )?"
 )
 
@@ -59,7 +59,7 @@ def end(envelope: str) -> str:
     return ENDS.get(envelope, "") + r"[\r ]*$"
 
 
-PREFIX = re.compile(_ASTERISK)
+PREFIX = re.compile(_ASTERISK, re.ASCII)
 """The beginning of a line of Asterisk's log, whatever follows."""
 
 

@@ -7,6 +7,7 @@ both ends, a line with two readings is not believed, and `forgery.py` looks afte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import tzinfo
 
@@ -113,12 +114,12 @@ class Reader:
     def _sightings(self, text: str, hits: list[tuple[int, int]], first_line: int) -> list[Event]:
         events: list[Event] = []
         finds: list[Find] = []
-        add, line_start, count, build = events.append, text.rfind, text.count, self._event
-        candidates = self._candidates
+        add, line_start, count, source = events.append, text.rfind, text.count, self.source
+        candidates, times, addresses = self._candidates, self._stamps.known, self._addresses
         taken = counted_to = 0
         line = first_line
         for end, index in hits:
-            if end <= taken or not candidates[index]:
+            if end <= taken:
                 continue
             start = line_start("\n", 0, end) + 1
             for compiled in candidates[index]:
@@ -129,27 +130,47 @@ class Reader:
                 self._note_torn(text, start, candidates[index], finds)
                 continue
             taken = match.end()
-            if compiled.ambiguous and count(compiled.ambiguous, start, taken) > 1:
-                self.statistics.unbelieved += 1
-                continue
-            values = match.groups("")
             line += count("\n", counted_to, start)
             counted_to = start
-            event = build(compiled, values, line)
-            if event is None:
-                continue
-            if compiled.thread >= 0 and values[compiled.stamp]:
-                pattern = compiled.pattern
-                finds.append(
-                    Find(start, taken, values[compiled.thread], (compiled,), len(events), pattern.raw, pattern.open_end)
-                )
-            add(event)
-            if compiled.repeated >= 0 and values[compiled.repeated]:
-                events.extend([event] * (min(int(values[compiled.repeated]), _REPEATED_AT_MOST) - 1))
+            if compiled.plain:
+                stamp, session, repeated, account, written = match.group(*compiled.plain)
+                time = times.get(stamp)
+                address = addresses.get(written)
+                if time is not None and address is not None and repeated is None and account.isascii():
+                    kind = compiled.pattern
+                    add(
+                        Event(
+                            time, address, kind.service, account, kind.failed, kind.cause, "", kind.proven, kind.id,
+                            source, line, session,
+                        )  # fmt: skip
+                    )
+                    continue
+            self._add(compiled, match, line, events, finds)
         if finds:
             return self._believed(text, events, finds)
         self._forgery.passed(len(text))
         return events
+
+    def _add(
+        self, compiled: Compiled, match: re.Match[str], line: int, events: list[Event], finds: list[Find]
+    ) -> None:
+        """What is out of the ordinary: fields of other kinds, an address or time not seen before, a repeated line."""
+        start, end = match.span()
+        if compiled.ambiguous and match.string.count(compiled.ambiguous, start, end) > 1:
+            self.statistics.unbelieved += 1
+            return
+        values = match.groups("")
+        event = self._event(compiled, values, line)
+        if event is None:
+            return
+        if compiled.thread >= 0 and values[compiled.stamp]:
+            pattern = compiled.pattern
+            finds.append(
+                Find(start, end, values[compiled.thread], (compiled,), len(events), pattern.raw, pattern.open_end)
+            )
+        events.append(event)
+        if compiled.repeated >= 0 and values[compiled.repeated]:
+            events.extend([event] * (min(int(values[compiled.repeated]), _REPEATED_AT_MOST) - 1))
 
     def _event(self, compiled: Compiled, values: tuple[str, ...], line: int) -> Event | None:
         """The sighting that a matched line gives; None when what stands for the address is none."""

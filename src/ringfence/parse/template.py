@@ -24,10 +24,10 @@ from ringfence.parse.addresses import ADDRESS
 
 TYPES: Final = {
     "text": r"[^\n]*",
-    "word": r"[^\s]+",
+    "word": r"\S+",
     "number": r"\d+",
     "hex": r"[0-9A-Fa-f]+",
-    "percent": r"[^\s]*",
+    "percent": r"\S*",
     "quoted": r'(?:[^"\\\n]|\\[^\n])*',
     "address": ADDRESS,
     "port": r"\d{1,5}",
@@ -153,7 +153,7 @@ def _hurried(parts: list[_Part]) -> list[str]:
     free = [index for index, part in enumerate(parts) if part.free]
     if free and parts[free[-1]].field and free[-1] < len(parts) - 1:
         name = parts[free[-1]].field
-        expressions[free[-1]] = rf"(?P<{name}>[^\s]+|{TYPES['text']})"
+        expressions[free[-1]] = rf"(?P<{name}>\S+|{TYPES['text']})"
     return expressions
 
 

@@ -78,7 +78,8 @@ def _gzip(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:
             if not data and not member.eof:
                 data = read(_READ)
                 if not data:
-                    yield member.flush()
+                    if piece := member.flush():
+                        yield piece
                     raise _cut_short(name)
         data = _after_padding(member.unused_data, read)
 
@@ -92,7 +93,8 @@ def _salvage(member: zlib._Decompress, data: bytes) -> Iterator[bytes]:
             data = member.unconsumed_tail
     except zlib.error:
         pass
-    yield bytes(good)
+    if good:
+        yield bytes(good)
 
 
 def _xz(read: Callable[[int], bytes], name: str) -> Iterator[bytes]:

@@ -107,8 +107,9 @@ class FileSensor:
     def _notice_file(self, notice: Notice, source: LogSource) -> None:
         if notice.mask & MODIFY:
             self._ready[source] = None
-        if notice.mask & (MOVE_SELF | CLOSE_WRITE):
-            source.note(notice.wd, moved=bool(notice.mask & MOVE_SELF), closed=bool(notice.mask & CLOSE_WRITE))
+        moved, closed = bool(notice.mask & MOVE_SELF), bool(notice.mask & CLOSE_WRITE)
+        if (moved or closed) and source.note(notice.wd, moved=moved, closed=closed):
+            self._ready[source] = None
         if notice.mask & (MOVE_SELF | ATTRIB | DELETE_SELF):
             self._changed[source] = None
         if notice.mask & IGNORED:
@@ -120,17 +121,17 @@ class FileSensor:
             del self._directories[notice.wd]
             self._look = True
             return
+        path = os.path.join(self._directories[notice.wd], notice.name)
         source = self._names.get((notice.wd, notice.name))
+        if source is None and (notice.mask & ISDIR or self._is_wanted(path)):
+            self._look = True
         if source is not None:
             self._changed[source] = None
-            return
-        path = os.path.join(self._directories[notice.wd], notice.name)
-        if notice.mask & ISDIR:
-            self._look = True
-        elif any(fnmatchcase(path, pattern) for pattern in self._patterns):
-            self._look = True
-            if notice.mask & CREATE:
-                self._created.add(path)
+        if notice.mask & CREATE and (source is not None or self._look):
+            self._created.add(path)
+
+    def _is_wanted(self, path: str) -> bool:
+        return any(fnmatchcase(path, pattern) for pattern in self._patterns)
 
     def read(self, now: float) -> Chunk | None:
         """The next chunk of any log, live ones first; None when everything is read. `now`: seconds UTC."""
@@ -140,6 +141,7 @@ class FileSensor:
             changed, self._changed = self._changed, {}
             for source in changed:
                 self._check(source, now)
+        self._created.clear()
         for source in self._sources.values():
             if source.wake_at <= now:
                 self._ready[source] = None
@@ -240,6 +242,7 @@ class FileSensor:
     def _drop(self, source: LogSource) -> None:
         source.close()
         self._sources.pop(source.path, None)
+        self._positions.pop(source.path, None)  # what comes under this name later is another log
         self._ready.pop(source, None)
         self._troubles.forget(source.path)
         self._names = {key: other for key, other in self._names.items() if other is not source}

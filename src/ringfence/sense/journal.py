@@ -1,7 +1,7 @@
-"""Follow the systemd journal through journalctl(1), one JSON object a line (see https://systemd.io/JOURNAL_EXPORT_FORMATS).
+"""Follow the systemd journal through journalctl(1), one JSON object a line (systemd.io/JOURNAL_EXPORT_FORMATS).
 
-Has the shape of `FileSensor`, so that both are used alike. A `Position` holds the cursor of the last entry of its chunk;
-its `line` counts the entries read, for the journal does not number them.
+Has the shape of `FileSensor`, so that both are used alike. A `Position` holds the cursor of the last entry of its
+chunk; its `line` counts the entries read, for the journal does not number them.
 """
 
 from __future__ import annotations
@@ -82,13 +82,19 @@ class JournalSensor:
         """Nothing: `read` sees by itself what journalctl wrote."""
 
     def rescan(self, now: float) -> None:
-        """Start journalctl if it is not running and its time has come."""
-        if self._process is None and now >= self._start_at:
-            self._start(now)
+        """Start journalctl if it is not running and its time has come; tell what one that runs complains of."""
+        if self._process is None:
+            if now >= self._start_at:
+                self._start(now)
+            return
+        self._listen(self._process)
+        if self._complaint and self._process.poll() is None:  # such as that there are entries that we may not see
+            self._troubles.say(SOURCE, f"journalctl: {self._complained()}")
 
     def read(self, now: float) -> Chunk | None:
         """The next entries, or None if there are no more now. `now`: seconds UTC."""
-        self.rescan(now)
+        if self._process is None:
+            self.rescan(now)
         process = self._process
         if process is None or process.stdout is None:
             return None
@@ -149,22 +155,20 @@ class JournalSensor:
         return ["--no-tail", f"--since=@{int(stamp[1], 16) // 1_000_000}"] if stamp else ["--no-tail"]
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        """Take what journalctl complains of: some of it it says and goes on, such as entries that we may not see."""
+        """Take in what journalctl complains of."""
         if process.stderr is None:
             return
         with suppress(BlockingIOError):
             while data := os.read(process.stderr.fileno(), 4096):
                 self._complaint = (self._complaint + data)[-4096:]
-        text = " ".join(self._complaint.decode("utf-8", "replace").split())
-        if text and process.poll() is None:
-            self._troubles.say(SOURCE, f"journalctl: {text}")
+
+    def _complained(self) -> str:
+        return " ".join(self._complaint.decode("utf-8", "replace").split())
 
     def _ended(self, process: subprocess.Popen[bytes], now: float) -> None:
         self._listen(process)
         self._stop()
-        text = (
-            " ".join(self._complaint.decode("utf-8", "replace").split()) or f"it ended with status {process.returncode}"
-        )
+        text = self._complained() or f"it ended with status {process.returncode}"
         if "cursor" in text and self._position.cursor and not self._cursor_refused:
             self._cursor_refused = True
             text += "; going on from the time of the last entry that was read"

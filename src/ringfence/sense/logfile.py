@@ -190,13 +190,17 @@ class LogFile:
         "quiet_since", "replaced", "unread", "wd",
     )  # fmt: skip
 
-    def __init__(self, content: Content, *, offset: int = 0, line: int = 0, live_from: int = 0) -> None:
+    def __init__(self, content: Content, *, live_from: int = 0, position: Position | None = None) -> None:
         self.content = content
         self.live_from = live_from
         self.quiet_since = 0.0
         self.wd = -1
         self.moved = self.closed = False
-        self.begin(offset, line)
+        if position is None:
+            self.begin()
+        else:
+            self.begin(position.offset, position.line)
+            self.fingerprint, self.fingerprinted = position.fingerprint, position.fingerprinted
 
     def begin(self, offset: int = 0, line: int = 0) -> None:
         """Go on reading at `offset`, which is the beginning of the line after `line`, as if it was opened just now."""
@@ -204,8 +208,14 @@ class LogFile:
         self.line = line
         self.replaced = self.unread = False
         self._searched = 0  # bytes after `offset` in which a line that is already too long does not end
-        self.fingerprinted = min(offset, FINGERPRINT_BYTES)
-        self.fingerprint = fingerprint(self.content.pread(self.fingerprinted, 0))
+        self.fingerprint, self.fingerprinted = "", 0
+        self.look()
+
+    def look(self) -> None:
+        """Know the file by as much of its beginning as there is, before it is read."""
+        head = self.content.pread(FINGERPRINT_BYTES, 0)
+        if fingerprint(head[: self.fingerprinted]) == self.fingerprint:
+            self.fingerprint, self.fingerprinted = fingerprint(head), len(head)
 
     def read(self, limit: int, line_bytes: int = LINE_BYTES) -> Lines | None:
         """The next whole lines, at most `limit` (> line_bytes) bytes; None if there is none (see `unread`, `replaced`).
@@ -240,10 +250,9 @@ class LogFile:
             length = len(data)
         if not data:
             return None
-        return self._advance(data[:line_bytes] + b"\n", length, int(length > line_bytes), live=self._is_live())
-
-    def _is_live(self) -> bool:
-        return self.offset >= self.live_from
+        return self._advance(
+            data[:line_bytes] + b"\n", length, int(length > line_bytes), live=self.offset >= self.live_from
+        )
 
     def _take(self, block: bytes, end: int, line_bytes: int, *, live: bool) -> Lines | None:
         if self._searched:

@@ -77,9 +77,7 @@ def unfinished(path: str, position: Position, apart_from: Iterable[tuple[int, in
             continue
         if content.identity not in excluded and _continues(content, position, by_inode=sibling in by_inode):
             size = content.size()
-            old = LogFile(
-                content, offset=position.offset, line=position.line, live_from=size if size is not None else 1 << 62
-            )
+            old = LogFile(content, position=position, live_from=size if size is not None else 1 << 62)
             return [old, *_after(_age(sibling) or (0, 0), siblings, old, excluded)]
         content.close()
     return []

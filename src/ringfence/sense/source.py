@@ -74,10 +74,14 @@ class LogSource:
             return self.has_unread()
         if not self._queue or self._queue[-1].content.identity != (status.st_dev, status.st_ino):
             content = Plain(self.path)
-            if self._attached:
-                self._succeed(content, now, apart_from())
-            else:
-                self._attach(content, now, apart_from(), at_end=at_end, new=new)
+            try:
+                if self._attached:
+                    self._succeed(content, now, apart_from())
+                else:
+                    self._attach(content, now, apart_from(), at_end=at_end, new=new)
+            except OSError:
+                content.close()
+                raise
         return self.has_unread()
 
     def _attach(
@@ -86,7 +90,7 @@ class LogSource:
         size = 0 if content is None or new else content.size() or 0
         stored = self._stored
         if content is not None and stored is not None and content.inode == stored.inode and continues(content, stored):
-            self._append(LogFile(content, offset=stored.offset, line=stored.line, live_from=size))
+            self._append(LogFile(content, position=stored, live_from=size))
         else:
             if stored is not None:
                 own = {content.identity} if content is not None else set()
@@ -97,10 +101,10 @@ class LogSource:
         self._attached = bool(self._queue)
 
     def _beginning(self, content: Plain, stored: Position | None, size: int, *, at_end: bool) -> LogFile:
-        file = LogFile(content, live_from=size)
         if not self._queue and stored is not None and continues(content, stored):
-            file.begin(stored.offset, stored.line)  # moved to another disk, or written anew by an editor
-        elif stored is None and at_end:
+            return LogFile(content, position=stored, live_from=size)  # moved to another disk, or written by an editor
+        file = LogFile(content, live_from=size)
+        if stored is None and at_end:
             file.begin(*_last_line_end(content, size))
             self._skipped = True
         return file
@@ -123,6 +127,8 @@ class LogSource:
         self._append(LogFile(content))
 
     def _append(self, file: LogFile, quiet_since: float = 0.0) -> None:
+        for superseded in list(self._queue)[:-1]:
+            superseded.closed = True  # rotated twice since: who wrote to it has long gone on
         file.quiet_since = quiet_since
         self._queue.append(file)
         if isinstance(file.content, Plain):
@@ -134,7 +140,7 @@ class LogSource:
         file.begin()
         copies = self._unknown(unfinished(self.path, before, self.identities()))
         for copy in copies:
-            copy.quiet_since = -math.inf
+            copy.closed = True  # nobody writes to a copy
             copy.live_from = file.live_from
         self._queue.extendleft(reversed(copies))
         file.live_from = 0
@@ -174,13 +180,15 @@ class LogSource:
         self.wake_at = math.inf
         if self._skipped:
             self._skipped = False
-            return self._chunk(Lines(b"", self._queue[0].line + 1, 0, False), now)
+            return self._chunk(Lines(b"", self._queue[0].line + 1, 0, False), self._queue[0], now)
+        if len(self._queue) > 1:
+            self._queue[-1].look()  # it might be truncated before its turn comes
         while self._queue:
             file = self._queue[0]
             lines = file.read(self._chunk_bytes, self._line_bytes)
             if lines is not None:
                 file.quiet_since = max(file.quiet_since, now) if lines.live else file.quiet_since
-                return self._chunk(lines, now)
+                return self._chunk(lines, file, now)
             if file.replaced:
                 self._restart(file)
             elif file.unread:
@@ -196,7 +204,7 @@ class LogSource:
 
     def _finish(self, file: LogFile, now: float) -> Chunk | None:
         lines = file.finish(self._line_bytes)
-        chunk = self._chunk(lines, now) if lines is not None else None
+        chunk = self._chunk(lines, file, now) if lines is not None else None
         self._queue.popleft()
         if isinstance(file.content, Plain):
             self._late.append((now + LINGER, file))
@@ -208,15 +216,16 @@ class LogSource:
         for _, file in self._late:
             lines = file.read(self._chunk_bytes, self._line_bytes)
             if lines is not None:
-                return self._chunk(lines, now)
+                return self._chunk(lines, file, now)
         return None
 
-    def _chunk(self, lines: Lines, now: float) -> Chunk:
+    def _chunk(self, lines: Lines, file: LogFile, now: float) -> Chunk:
         self.lines += lines.data.count(b"\n")
         self.cut += lines.cut
         if lines.data:
             self.last_read = now
-        return Chunk(self.path, lines.data, lines.first_line, self._queue[0].position(self.path), lines.live, now)
+        first = self._queue[0] if self._queue else file  # late lines don't lead back to the file they are in
+        return Chunk(self.path, lines.data, lines.first_line, first.position(self.path), lines.live, now)
 
     def has_unread(self) -> bool:
         """Whether a look at the sizes says that there is, or may be, something to read."""
@@ -232,12 +241,14 @@ class LogSource:
         """Whether what comes next was there already when the log was attached."""
         return bool(self._queue) and self._queue[0].offset < self._queue[0].live_from
 
-    def note(self, wd: int, *, moved: bool, closed: bool) -> None:
-        """The file with watch `wd` was renamed, or closed by one who wrote to it."""
+    def note(self, wd: int, *, moved: bool, closed: bool) -> bool:
+        """The file with watch `wd` was renamed, or closed by one who wrote to it; whether it is done with now."""
         for file in self._queue:
             if file.wd == wd:
                 file.closed = file.closed or (closed and file.moved)
                 file.moved = file.moved or moved
+                return file.closed
+        return False
 
     def files(self) -> Iterator[LogFile]:
         """All files that are open for this log."""

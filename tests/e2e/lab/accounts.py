@@ -8,9 +8,10 @@ from pathlib import Path
 
 
 def write_accounts(root: Path, accounts: dict[str, str]) -> None:
-    """Write `root/etc/{passwd,shadow,group,common-auth}` and homes under `root/home`: this machine's own system users plus `accounts`.
+    """Write `root/etc/{passwd,shadow,group,common-auth}` and homes under `root/home`.
 
-    Root keeps a locked password. PAM answers a wrong password at once instead of after two seconds.
+    They hold this system's own users below number 1000, and `accounts` (name to password).
+    Root has no password. PAM answers a wrong password at once instead of after two seconds.
     """
     etc = root / "etc"
     etc.mkdir()
@@ -23,11 +24,11 @@ def write_accounts(root: Path, accounts: dict[str, str]) -> None:
             passwd.append(line)
             if name != "root":
                 shadow.append(f"{name}:*:19000:0:99999:7:::")
-    for number, (name, password) in enumerate(accounts.items(), 5000):
-        _make_home(homes / name, number)
-        passwd.append(f"{name}:x:{number}:{number}::/home/{name}:/bin/sh")
+    for user, (name, password) in enumerate(accounts.items(), 5000):
+        _make_home(homes / name, user)
+        passwd.append(f"{name}:x:{user}:{user}::/home/{name}:/bin/sh")
         shadow.append(f"{name}:{_hash(password)}:19000:0:99999:7:::")
-        group += f"{name}:x:{number}:\n"
+        group += f"{name}:x:{user}:\n"
     (etc / "passwd").write_text("\n".join(passwd) + "\n")
     (etc / "shadow").write_text("\n".join(shadow) + "\n")
     (etc / "shadow").chmod(0o600)
@@ -45,5 +46,6 @@ def _make_home(home: Path, number: int) -> None:
 
 
 def _hash(password: str) -> str:
-    done = subprocess.run(["openssl", "passwd", "-5", "-stdin"], input=password, capture_output=True, text=True, check=True)
+    command = ["openssl", "passwd", "-5", "-stdin"]
+    done = subprocess.run(command, input=password, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -1,7 +1,7 @@
-"""A machine: a network and a mount namespace of their own, held open by one sleeping process.
+"""A machine: a network and a mount namespace of their own, held open by one waiting shell.
 
-The namespaces have no names, so nothing stays behind when a test run is killed: every process is started with a parent
-death signal, and a namespace ends with its last process.
+The namespaces have no names and end with their last process, and that shell ends them all when the tests are
+gone: nothing stays behind even when a test run is killed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _PRIVATE_FOLDERS = """
 set -eu
 mount --bind "$1/log" /var/log
 mount --bind "$1/home" /home
+mount --bind "$1/lib" /var/lib
 for file in passwd group shadow; do mount --bind "$1/etc/$file" "/etc/$file"; done
 if [ -d /etc/pam.d ]; then mount --bind "$1/etc/common-auth" /etc/pam.d/common-auth; fi
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -41,9 +42,21 @@ ln -s /proc/self/fd /dev/fd
 umount -l "$1/dev"
 rmdir "$1/dev"
 """
-"""Gives the machine its own /var/log, /home, /run, /dev/log and accounts: $1 is the machine's folder."""
+"""Gives the machine its own /var/log, /var/lib, /home, /run, /dev/log and accounts: $1 is the machine's folder."""
 
-_HOLD = "hostname lab; ip link set lo up; echo ready; exec sleep infinity"
+_HOLD = """
+hostname lab
+ip link set lo up
+echo ready
+read -r _ || true
+network=$(readlink /proc/self/ns/net)
+for process in /proc/[0-9]*; do
+    if [ "$process" != "/proc/$$" ] && [ "$(readlink "$process/ns/net")" = "$network" ]; then
+        kill -9 "${process#/proc/}" || true
+    fi
+done
+"""
+"""Waits until the tests close its input, by dying if need be, and takes everything that runs inside along."""
 
 
 def die_with_parent() -> None:
@@ -54,22 +67,24 @@ def die_with_parent() -> None:
 class Machine:
     """A network namespace with its own log folder; `root` is its folder on this side.
 
-    What the machine sees as /var/log/auth.log is `root/log/auth.log` here. `accounts` (name to password) get a shell.
+    What the machine sees as /var/log/auth.log is `root/log/auth.log` here; /var/lib and /home are its own likewise
+    (`root/lib`, `root/home`), and /run, which can't be seen from here. `accounts` (name to password) get a shell.
     With `private_folders=False` only the network is its own, which is enough for clients.
     """
 
     def __init__(self, root: Path, accounts: dict[str, str] | None = None, *, private_folders: bool = True) -> None:
         self.root = root
         self.log = root / "log"
-        self.log.mkdir(parents=True)
+        for folder in (self.log, root / "lib"):
+            folder.mkdir(parents=True)
         script = _HOLD
         if private_folders:
             write_accounts(root, accounts or {})
             script = _PRIVATE_FOLDERS + _HOLD
         self._holder = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", "--propagation", "private", "sh", "-c", script, "sh", str(root)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            preexec_fn=die_with_parent,
         )
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != b"ready\n":
@@ -129,8 +144,9 @@ class Machine:
                 break
             time.sleep(0.01)
         self._holder.wait()
-        if self._holder.stdout is not None:
-            self._holder.stdout.close()
+        for pipe in (self._holder.stdin, self._holder.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _set_network(namespace: int) -> None:

@@ -41,19 +41,29 @@ class Probe:
         self._socket.send(data)
 
     def register(
-        self, user: bytes, credentials: bytes = b"", *, call_id: bytes = b"1@lab", agent: bytes = b"lab", sequence: int = 1
+        self,
+        user: bytes,
+        credentials: bytes = b"",
+        *,
+        call_id: bytes = b"1@lab",
+        agent: bytes = b"lab",
+        sequence: int = 1,
     ) -> Answer:
         """Send a REGISTER and return the answer; TimeoutError when there is none within 3 seconds."""
         self._branch += 1
         here, port = self._socket.getsockname()[:2]
+        via = f"{f'[{here}]' if ':' in here else here}:{port};branch=z9hG4bK{self._branch}"
         host = self.host.encode()
-        self.send(
-            b"REGISTER sip:" + host + b" SIP/2.0\r\n"
-            + f"Via: SIP/2.0/UDP {f'[{here}]' if ':' in here else here}:{port};branch=z9hG4bK{self._branch}\r\n".encode()
-            + b"From: <sip:" + user + b"@" + host + b">;tag=1\r\nTo: <sip:" + user + b"@" + host + b">\r\n"
-            + b"Call-ID: " + call_id + b"\r\nCSeq: " + str(sequence).encode() + b" REGISTER\r\nUser-Agent: " + agent
-            + b"\r\n" + credentials + b"Content-Length: 0\r\n\r\n"
-        )
+        head = [
+            b"REGISTER sip:%b SIP/2.0" % host,
+            b"Via: SIP/2.0/UDP %b" % via.encode(),
+            b"From: <sip:%b@%b>;tag=1" % (user, host),
+            b"To: <sip:%b@%b>" % (user, host),
+            b"Call-ID: %b" % call_id,
+            b"CSeq: %d REGISTER" % sequence,
+            b"User-Agent: %b" % agent,
+        ]
+        self.send(b"\r\n".join(head) + b"\r\n" + credentials + b"Content-Length: 0\r\n\r\n")
         return _read(self._socket.recv(65535))
 
     def answer(self, challenge: Answer, user: bytes, password: str) -> bytes:

@@ -75,11 +75,11 @@ def ssh_try(
     """Log in to the server by the real client and return whether it let us in; False as well when nothing answers.
 
     `source` is one of the clients' addresses and decides between IPv4 and IPv6; `tries` is how often the same
-    password is offered within one connection, by `method` and no other; with `key` only that public key is offered, once.
+    password is offered within one connection, by `method` and no other; with `key` only that key is offered, once.
     """
     source = source or net.clients[0].v4
     server = net.v6 if ":" in source else net.v4
-    how = ["PreferredAuthentications=publickey", f"IdentityFile={key}"] if key else [f"PreferredAuthentications={method}"]
+    how = [f"PreferredAuthentications={'publickey' if key else method}", *([f"IdentityFile={key}"] if key else [])]
     wanted = [
         "StrictHostKeyChecking=no",
         "UserKnownHostsFile=/dev/null",

@@ -7,7 +7,11 @@ from typing import Any
 
 from .machine import Machine, stop, until
 
-_FORMATS = {"rfc3164": "RSYSLOG_TraditionalFileFormat", "iso": "RSYSLOG_FileFormat", "rfc5424": "RSYSLOG_SyslogProtocol23Format"}
+_FORMATS = {
+    "rfc3164": "RSYSLOG_TraditionalFileFormat",
+    "iso": "RSYSLOG_FileFormat",
+    "rfc5424": "RSYSLOG_SyslogProtocol23Format",
+}
 
 _CONFIGURATION = """\
 module(load="imuxsock")

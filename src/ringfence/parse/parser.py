@@ -1,0 +1,56 @@
+"""One parser for all logs of a machine: the compiled catalogue, a reader for each log, and the attempts they share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import tzinfo
+from pathlib import Path
+
+from ringfence.parse.attempts import Attempts
+from ringfence.parse.catalogue import Catalogue
+from ringfence.parse.matcher import Matcher
+from ringfence.parse.reader import Reader
+
+
+class Parser:
+    """Made once from a catalogue. cache: folder for the compiled patterns; zone: of stamps that name none;
+    services: only these are looked for (None: all)."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        zone: tzinfo,
+        cache: Path | None = None,
+        services: Collection[str] | None = None,
+    ) -> None:
+        patterns = [
+            pattern
+            for pattern in catalogue.patterns()
+            if not services or not pattern.service or pattern.service in services
+        ]
+        self.attempts = Attempts(patterns)
+        self._matcher = Matcher(patterns, cache)
+        self._zone = zone
+        self._services = services
+
+    def reader(
+        self,
+        source: str,
+        *,
+        reference: float,
+        kinds: Collection[str] | None = None,
+        year: int | None = None,
+        journal: bool = False,
+    ) -> Reader:
+        """A reader for one log; see `Reader` for the arguments."""
+        return Reader(
+            source,
+            self._matcher,
+            zone=self._zone,
+            reference=reference,
+            kinds=kinds,
+            services=self._services,
+            year=year,
+            journal=journal,
+        )

@@ -1,0 +1,130 @@
+"""kill -9 at any instant loses nothing and counts nothing twice, and ledger and kernel agree in the end."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from guard_process import GuardProcess, elements, failure, namespace
+
+from ringfence.answers import Bans
+from ringfence.ledger import Ledger
+
+KILLS = 100
+ADDRESSES = 150
+POLICY = """
+[rules.standard]
+failures = 5
+within = "1h"
+ban = "2h"
+[rules.repeat]
+bans = 3
+within = "1d"
+ban = "1d"
+"""
+
+
+class Server(threading.Thread):
+    """A server under attack: writes a line an attempt and rotates its log, by renaming it or by copying and emptying."""
+
+    def __init__(self, guard: GuardProcess, seed: int) -> None:
+        super().__init__()
+        self.written: Counter[str] = Counter()
+        self.rotations = 0
+        self._guard = guard
+        self._random = random.Random(seed)
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        log = self._guard.log.open("a")
+        while not self._done.is_set():
+            for _ in range(self._random.randint(1, 12)):
+                number = sum(self.written.values())
+                address = f"198.51.100.{self._random.randrange(ADDRESSES)}"
+                log.write(failure(address, f"call-{number}"))
+                self.written[address] += 1
+            log.flush()
+            if self._random.random() < 0.02:
+                log = self._rotate(log)
+            time.sleep(self._random.random() * 0.02)
+        log.close()
+
+    def _rotate(self, log):  # type: ignore[no-untyped-def]
+        """As logrotate does, keeping every old log: messages.1 becomes messages.2, and so on."""
+        path = self._guard.log
+        for number in range(self.rotations, 0, -1):
+            path.with_name(f"messages.{number}").rename(path.with_name(f"messages.{number + 1}"))
+        self.rotations += 1
+        if self._random.random() < 0.7:
+            log.close()
+            path.rename(path.with_name("messages.1"))
+            return path.open("a")
+        # copytruncate; nothing is written between the two steps, as that would be lost for every reader
+        path.with_name("messages.1").write_bytes(path.read_bytes())
+        os.truncate(path, 0)
+        return log
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a network namespace")
+def test_killed_a_hundred_times_every_attempt_is_counted_once_and_the_kernel_agrees(tmp_path: Path) -> None:
+    seed = int(os.environ.get("RINGFENCE_SEED", time.time_ns() % 1_000_000))
+    print(f"RINGFENCE_SEED={seed}")
+    chance = random.Random(seed)
+    with namespace(f"rfctl-kill{os.getpid()}") as name:
+        guard = GuardProcess(tmp_path, policy=POLICY, mode="nftables", namespace=name)
+        guard.log.touch()
+        server = Server(guard, seed)
+        server.start()
+        try:
+            for _ in range(KILLS):
+                guard.spawn()
+                # From the first instant of its start to well within its work.
+                time.sleep(chance.random() * 1.2)
+                guard.kill()
+        finally:
+            server.stop()
+        try:
+            guard.start()
+            total = sum(server.written.values())
+            guard.wait_for(lambda: counted(guard.ledger) >= total, f"not all of {total} attempts were counted", 60)
+            running = guard.ask(Bans, "bans", limit=10_000)
+            kernel = elements(name)
+            assert guard.stop() == 0
+        finally:
+            guard.ensure_gone()
+        ledger = Ledger.open_reader(guard.ledger)
+        try:
+            events = list(ledger.events_since(0))
+        finally:
+            ledger.close()
+    sessions = Counter(event.session for event in events)
+    assert [session for session, count in sessions.items() if count > 1] == [], "counted twice"
+    assert Counter(event.address for event in events) == server.written
+    assert {row.state for row in running.rows} == {"enforced"}
+    assert {row.target for row in running.rows} == kernel
+    due = {address for address, count in server.written.items() if count >= 5}
+    assert kernel == due
+    assert server.rotations > 5
+
+
+def counted(path: Path) -> int:
+    """How many events the ledger holds, read beside the guard."""
+    ledger = Ledger.open_reader(path)
+    try:
+        return sum(1 for _ in ledger.events_since(0))
+    finally:
+        ledger.close()
