@@ -7,7 +7,6 @@ time, since one attempt may stand in two of them.
 from __future__ import annotations
 
 import gc
-import os
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import tzinfo
@@ -150,7 +149,7 @@ def _written(source: Source, now: float) -> float:
     if source == "-":
         return now
     try:
-        return os.stat(source).st_mtime
+        return source.stat().st_mtime
     except OSError:
         return now
 

@@ -76,7 +76,7 @@ def test_a_timeline_has_exactly_the_events_of_its_address_in_order(data: st.Data
                     ledger._connection.close()
                     ledger = opened(Path(folder))
                 case "fail":
-                    with pytest.raises(TypeError):
+                    with pytest.raises(AttributeError):
                         ledger.record([*batch, event(), "no event"], [], [], NOW)  # type: ignore[list-item]
                 case "read":
                     ledger.attackers()

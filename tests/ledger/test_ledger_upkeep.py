@@ -54,14 +54,14 @@ def test_the_file_gives_room_back(tmp_path: Path) -> None:
 
 
 def test_the_file_never_outgrows_its_bound_though_nobody_prunes_between_batches(tmp_path: Path) -> None:
-    """A flood of ten times the bound: the oldest events make room, the newest are all there."""
-    bound = 8 << 20
+    """A flood of several times the bound: the oldest events make room, the newest are all there."""
+    bound = 24 << 20
     ledger = opened(tmp_path, most=bound)
     tries = [event("192.0.2.7", NOW + n, line=n) for n in range(12)]
     (ban,) = ledger.record(tries, [verdict("192.0.2.7", time=NOW + 11)], [], NOW).wanted
     for n in range(100):
         ledger.record([event(detail="x" * 300, line=n)] * 2500, [], [], NOW)
-        assert ledger._used() < bound * 2.5
+        assert ledger._used() < 2 * bound  # events that wait to be folded come on top
     prune_all(ledger, NOW)
     assert ledger.size().used <= bound
     assert [e.line for _, e in ledger.events_of("192.0.2.1", limit=3000)] == [99] * 2500 + [98] * 500

@@ -76,11 +76,15 @@ class TestPjsip:
         assert failures(count(*lines)) == {CLIENT: 7}
 
     def test_a_challenge_for_an_unknown_account_is_an_attempt(self, count: Count) -> None:
-        lines = [security(s, "ChallengeSent", account="<unknown>", session=f"c{s}", tail=',Challenge=""') for s in range(9)]
+        lines = [
+            security(s, "ChallengeSent", account="<unknown>", session=f"c{s}", tail=',Challenge=""') for s in range(9)
+        ]
         assert failures(count(*lines)) == {CLIENT: 9}
 
     def test_a_challenge_answered_well_is_none(self, count: Count) -> None:
-        events = count(security(1, "ChallengeSent", tail=',Challenge=""'), security(1, "SuccessfulAuth", tail=',UsingPassword="1"'))
+        events = count(
+            security(1, "ChallengeSent", tail=',Challenge=""'), security(1, "SuccessfulAuth", tail=',UsingPassword="1"')
+        )
         assert [event.failed for event in events] == [False]
 
     def test_a_registered_phone_that_dials_a_wrong_number_is_innocent(self, count: Count) -> None:
@@ -118,16 +122,29 @@ class TestSecurityFields:
     @given(st.text(max_size=60), st.text(max_size=60))
     def test_no_name_yields_another_address(self, account: str, session: str) -> None:
         """Asterisk escapes quotes and backslashes; whatever else stands there, the address is the client's."""
-        escaped = [text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "").replace("\r", "") for text in (account, session)]
+        escaped = [
+            text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "").replace("\r", "")
+            for text in (account, session)
+        ]
         parser = Parser(CATALOGUE, zone=UTC)
         line = security(1, "InvalidAccountID", account=escaped[0], session=escaped[1])
-        events = parser.attempts.feed(parser.reader("log", reference=1.8e9).read(line.encode("utf-8", "replace") + b"\n", 1))
+        events = parser.attempts.feed(
+            parser.reader("log", reference=1.8e9).read(line.encode("utf-8", "replace") + b"\n", 1)
+        )
         assert [event.address for event in events] == [CLIENT]
 
 
 class TestChanSip:
     def challenge(self, second: int, account: str, token: str, address: str = CLIENT, session: str = "0x7f") -> str:
-        return security(second, "ChallengeSent", "SIP", account=account, session=session, address=address, tail=f',Challenge="{token}"')
+        return security(
+            second,
+            "ChallengeSent",
+            "SIP",
+            account=account,
+            session=session,
+            address=address,
+            tail=f',Challenge="{token}"',
+        )
 
     def wrong(self, second: int, token: str, address: str = CLIENT) -> str:
         tail = f',Challenge="{token}",ReceivedChallenge="{token}",ReceivedHash="aa"'
@@ -148,15 +165,20 @@ class TestChanSip:
     def test_thirty_phones_that_register_again_at_once_are_innocent(self, count: Count) -> None:
         sent = [self.challenge(1, str(100 + n), f"t{n}").replace("/5071", f"/{6000 + n}") for n in range(30)]
         good = [
-            security(4, "SuccessfulAuth", "SIP", account=str(100 + n), session="0x7f", tail=',UsingPassword="1"').replace(
-                "/5071", f"/{6000 + n}"
-            )
+            security(
+                4, "SuccessfulAuth", "SIP", account=str(100 + n), session="0x7f", tail=',UsingPassword="1"'
+            ).replace("/5071", f"/{6000 + n}")
             for n in range(30)
         ]
         assert failures(count(*sent, *good)) == {}
 
     def test_calls_that_were_challenged_and_then_put_through_are_innocent(self, count: Count) -> None:
-        assert failures(count(*[self.challenge(s, "sip:7001@h", f"t{s}").replace("/5071", f"/{6000 + s}") for s in range(20)])) == {}
+        assert (
+            failures(
+                count(*[self.challenge(s, "sip:7001@h", f"t{s}").replace("/5071", f"/{6000 + s}") for s in range(20)])
+            )
+            == {}
+        )
 
     def test_a_guest_call_is_an_attempt_but_a_phones_wrong_number_is_not(self, count: Count) -> None:
         refused = security(2, "FailedACL", "SIP", account="90114420", tail=',ACLName="no_extension_match"')

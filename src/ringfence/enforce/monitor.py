@@ -35,7 +35,10 @@ _NAME: Final = TABLE.encode() + b"\0"
 
 
 class TableMonitor:
-    """A socket that becomes readable when nftables changed. Our own changes are dropped before they reach it."""
+    """A socket that becomes readable when nftables changed. Our own changes are dropped before they reach it.
+
+    Make it after the `Fence` but before `install`, so that it knows our sockets and misses nothing.
+    """
 
     def __init__(self) -> None:
         try:
@@ -70,6 +73,7 @@ class TableMonitor:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise EnforceError(f"changes of nftables can't be watched: {error.strerror}") from error
+                self._know_ourselves()  # perhaps these were our own, from before we knew
                 foreign = True
                 continue
             foreign = self._foreign(data) or foreign

@@ -32,6 +32,10 @@ NEXT: Final[Mapping[tuple[str, str], BanState]] = {
 
 ORDERS: Final = {"id": "id", "since": "since", "until": "until", "target": "target", "service": "service"}
 
+STATES: Final = {True: "ended IS NULL", False: "ended IS NOT NULL", None: "true"}
+TARGETS: Final = {True: "target = :target", False: "true"}
+"""Written into a statement, because a condition that may not apply would keep the database from using its index."""
+
 
 class BanStore(EvidenceStore):
     """Makes, extends, ends and lists bans."""
@@ -95,11 +99,15 @@ class BanStore(EvidenceStore):
         return msgspec.structs.replace(ban, id=number, state=state, ended=ended), evicted
 
     def _end(self, ban: Ban, change: str, now: float, author: str) -> Ban:
-        state = NEXT[ban.state, change]
-        self._run("end_ban", (ban.id, state, now))
-        self._run("insert_change", (ban.id, now, change, state, ban.until, author))
-        self._running -= 1
-        return msgspec.structs.replace(ban, state=state, ended=now)
+        return self._end_all([ban], change, now, author)[0]
+
+    def _end_all(self, bans: Sequence[Ban], change: str, now: float, author: str) -> list[Ban]:
+        ended = [msgspec.structs.replace(ban, state=NEXT[ban.state, change], ended=now) for ban in bans]
+        many = self._connection.executemany
+        many(QUERIES["end_ban"], [(ban.id, ban.state, now) for ban in ended])
+        many(QUERIES["insert_change"], [(ban.id, now, change, ban.state, ban.until, author) for ban in ended])
+        self._running -= len(ended)
+        return ended
 
     def _running_ban(self, target: str, service: str) -> Ban | None:
         rows = self._run("running_ban", (target, service)).fetchall()
@@ -162,7 +170,7 @@ class BanStore(EvidenceStore):
         if not due:
             return []
         with self._writing():
-            return [self._end(ban, "expired", now, "") for ban in due]
+            return self._end_all(due, "expired", now, "")
 
     def bans(
         self, *, active: bool | None = True, service: str | None = None, target: str | None = None,
@@ -174,9 +182,9 @@ class BanStore(EvidenceStore):
         """
         if active and not (service or target or text or descending or offset) and order == "id" and limit < 0:
             return sorted((ban_from(row) for row in self._rows("all_running")), key=lambda ban: ban.id)
-        values = {"active": active, "service": service, "target": target, "text": text}
         rows = self._rows(
-            "bans", {**values, "limit": limit, "offset": offset},
+            "bans", {"service": service, "target": target, "text": text, "limit": limit, "offset": offset},
+            state=STATES[active], target=TARGETS[target is not None],
             order=ORDERS[order], direction="DESC" if descending else "ASC",
         )  # fmt: skip
         return [ban_from(row) for row in rows]
@@ -186,7 +194,9 @@ class BanStore(EvidenceStore):
         text: str | None = None,
     ) -> int:  # fmt: skip
         """How many bans `bans` would return without a limit."""
-        return self._value("count_bans", {"active": active, "service": service, "target": target, "text": text})
+        values = {"service": service, "target": target, "text": text}
+        words = {"state": STATES[active], "target": TARGETS[target is not None]}
+        return int(self._rows("count_bans", values, **words)[0][0])
 
     def bans_since(self, time: float) -> list[Ban]:
         """All bans that began at `time` or later, running or not, oldest first (for rules that count bans)."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ringfence.errors import LedgerError
-from ringfence.ledger.bans import BanStore, ban_from
+from ringfence.ledger.bans import TARGETS, BanStore, ban_from
 from ringfence.ledger.connection import Row
 from ringfence.ledger.facts import AuditEntry, PolicyRevision
 from ringfence.model import AllowEntry, Ban, Lockdown
@@ -51,8 +51,10 @@ class CommandStore(BanStore):
         """Lift the running bans of `target` and `service` (None: any); returns them, lifted."""
         with self._writing(durable=True):
             self._audit(now, author, "unban", {"target": target, "service": service}, origin)
-            rows = self._rows("bans_to_lift", {"target": target, "service": service})
-            return [self._end(ban_from(row), "lifted", now, author) for row in rows]
+            rows = self._rows(
+                "bans_to_lift", {"target": target, "service": service}, target=TARGETS[target is not None]
+            )
+            return self._end_all([ban_from(row) for row in rows], "lifted", now, author)
 
     # ---- whitelist
 
@@ -76,8 +78,9 @@ class CommandStore(BanStore):
             return self._lift_numbers(numbers, author, now)
 
     def _lift_numbers(self, numbers: Sequence[int], author: str, now: float) -> list[Ban]:
-        bans = (self.ban_by_id(number) for number in numbers)
-        return [self._end(ban, "lifted", now, author) for ban in bans if ban is not None and ban.ended is None]
+        bans = (self.ban_by_id(number) for number in dict.fromkeys(numbers))
+        running = [ban for ban in bans if ban is not None and ban.ended is None]
+        return self._end_all(running, "lifted", now, author)
 
     def disallow(self, target: str, service: str, *, author: str, origin: str = "", now: float) -> AllowEntry | None:
         """Take an entry off the whitelist; returns it, None when there was none."""

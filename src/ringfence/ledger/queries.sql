@@ -186,8 +186,7 @@ WHERE ended IS NULL AND automatic = 1 ORDER BY until LIMIT 1
 
 -- name: bans_to_lift
 SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
-WHERE ended IS NULL AND (:target IS NULL OR target = :target) AND (:service IS NULL OR service = :service)
-ORDER BY id
+WHERE ended IS NULL AND {target} AND (:service IS NULL OR service = :service) ORDER BY id
 
 -- name: ban
 SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban WHERE id = ?
@@ -198,14 +197,14 @@ WHERE ended IS NULL
 
 -- name: bans
 SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
-WHERE (:active IS NULL OR (ended IS NULL) = :active) AND (:service IS NULL OR service = :service)
-  AND (:target IS NULL OR target = :target) AND (:text IS NULL OR instr(target, :text))
+WHERE {state} AND {target} AND (:service IS NULL OR service = :service)
+  AND (:text IS NULL OR instr(target, :text))
 ORDER BY {order} {direction}, id {direction} LIMIT :limit OFFSET :offset
 
 -- name: count_bans
 SELECT count(*) FROM ban
-WHERE (:active IS NULL OR (ended IS NULL) = :active) AND (:service IS NULL OR service = :service)
-  AND (:target IS NULL OR target = :target) AND (:text IS NULL OR instr(target, :text))
+WHERE {state} AND {target} AND (:service IS NULL OR service = :service)
+  AND (:text IS NULL OR instr(target, :text))
 
 -- name: bans_since
 SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban

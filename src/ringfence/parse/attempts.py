@@ -33,7 +33,7 @@ Teller = tuple[str, str]
 class _Try:
     """One attempt of a session: when it was first told of, under which account, by which patterns how often."""
 
-    __slots__ = ("account", "time", "told", "token")
+    __slots__ = ("account", "time", "token", "told")
 
     def __init__(self, event: Event, teller: Teller) -> None:
         self.time = event.time

@@ -189,13 +189,15 @@ def _read(file: Traversable, origin: str) -> KindFile:
 def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
     text = file.read_text(encoding="utf-8")
     if entry.envelope not in envelope.ENVELOPES:
-        raise CatalogueError(f"{origin}: envelope {entry.envelope!r} is unknown; known: {', '.join(envelope.ENVELOPES)}")
+        known = ", ".join(envelope.ENVELOPES)
+        raise CatalogueError(f"{origin}: envelope {entry.envelope!r} is unknown; known are: {known}")
     patterns = []
     for pattern in entry.pattern:
         try:
             patterns.append(_pattern(entry, pattern))
         except CatalogueError as error:
-            raise CatalogueError(f"{origin}:{_line_of(pattern.name, text)}: pattern {pattern.name!r}: {error}") from error
+            where = f"{origin}:{_line_of(pattern.name, text)}: pattern {pattern.name!r}"
+            raise CatalogueError(f"{where}: {error}") from error
     return Kind(
         name=entry.kind,
         title=entry.title,
@@ -222,9 +224,7 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         raise CatalogueError(f"envelope {surrounding!r} is unknown")
     programs = kind.programs if entry.programs is None else entry.programs
     template = compile_template(entry.template, kind.types)
-    expression = (
-        envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding)
-    )
+    expression = envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding)
     try:
         groups = set(re.compile(expression, re.MULTILINE | re.ASCII).groupindex)
     except re.error as error:
@@ -282,5 +282,3 @@ def check_examples(catalogue: Catalogue) -> list[str]:
     from ringfence.parse.examples import failures
 
     return failures(catalogue)
-
-

@@ -33,7 +33,7 @@ class Compiled:
         self.plain = self._plain(compiled)
 
     def _plain(self, compiled: re.Pattern[str]) -> tuple[int, ...]:
-        """The groups that are all of an ordinary syslog event (stamp, origin, repeated, account, address), if it is one."""
+        """The groups that make an ordinary syslog event (stamp, origin, repeated, account, address), if it is one."""
         is_plain = not (self.extras or self.encoded or self.ambiguous) and self.detail < 0 and self.only_join >= 0
         numbers = [compiled.groupindex.get(name, 0) for name in ("stamp", "origin", "repeated", "account", "address")]
         return tuple(numbers) if is_plain and all(numbers) else ()

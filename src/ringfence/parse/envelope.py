@@ -20,7 +20,8 @@ from ringfence.parse import timestamps
 _SYSLOG_STAMP = f"(?P<stamp>{timestamps.BSD}|{timestamps.ISO})"
 # A host name is one word. "message repeated" is what rsyslog makes of equal lines in a row.
 _SYSLOG = (
-    r"(?:<\d{1,3}>(?:1 )?)?" + _SYSLOG_STAMP + r" (?P<origin>\S+ (?:{programs})(?:\[\d+\]:|:| (?:\d+|-) \S+ (?:-|(?:\[[^\]\n]*\])+)))"
+    r"(?:<\d{1,3}>(?:1 )?)?" + _SYSLOG_STAMP + r" (?P<origin>\S+ (?:{programs})"
+    r"(?:\[\d+\]:|:| (?:\d+|-) \S+ (?:-|(?:\[[^\]\n]*\])+)))"
     r" (?:message repeated (?P<repeated>\d{1,6}) times: \[ )?"
 )
 
@@ -79,9 +80,9 @@ _ENTRY = msgspec.json.Decoder(JournalEntry)
 
 
 def journal_lines(data: bytes) -> bytes:
-    """Journal entries (JSON, one a line) -> the syslog lines they stand for, one for one, so that all else is the same.
+    """Journal entries (JSON, one a line) -> the syslog lines they stand for, so that all else is the same.
 
-    A line that can't be decoded becomes an empty line. Line breaks inside a message become spaces: they can't forge lines.
+    One for one: what can't be decoded becomes an empty line. Line breaks in a message become spaces: no forged lines.
     """
     return b"".join(_journal_line(line) for line in data.splitlines())
 

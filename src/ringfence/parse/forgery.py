@@ -26,9 +26,7 @@ OPEN_REACH = 260
 _THREADS_KEPT = 4096
 # A line without a prefix, except for what Asterisk itself goes on with ("       > priority = mine"): the rest of a
 # torn line holds a quote or comes within OPEN_REACH.
-_BARE = re.compile(
-    r"^(?!\[(?:\d{4}-|[A-Z][a-z]{2} )|\x1b| {2,}> [a-z ]+ = [\w(),|.]*$)(?=.|\n)", re.MULTILINE
-)
+_BARE = re.compile(r"^(?!\[(?:\d{4}-|[A-Z][a-z]{2} )|\x1b| {2,}> [a-z ]+ = [\w(),|.]*$)(?=.|\n)", re.MULTILINE)
 _FOREIGN = re.compile(r"^\[[^\]\n]*\] \w+\[\d+\](?:\[C-[0-9a-f]+\])? pjproject:", re.MULTILINE)
 
 

@@ -140,9 +140,19 @@ class Reader:
                     kind = compiled.pattern
                     add(
                         Event(
-                            time, address, kind.service, account, kind.failed, kind.cause, "", kind.proven, kind.id,
-                            source, line, session,
-                        )  # fmt: skip
+                            time,
+                            address,
+                            kind.service,
+                            account,
+                            kind.failed,
+                            kind.cause,
+                            "",
+                            kind.proven,
+                            kind.id,
+                            source,
+                            line,
+                            session,
+                        )
                     )
                     continue
             self._add(compiled, match, line, events, finds)
@@ -151,9 +161,7 @@ class Reader:
         self._forgery.passed(len(text))
         return events
 
-    def _add(
-        self, compiled: Compiled, match: re.Match[str], line: int, events: list[Event], finds: list[Find]
-    ) -> None:
+    def _add(self, compiled: Compiled, match: re.Match[str], line: int, events: list[Event], finds: list[Find]) -> None:
         """What is out of the ordinary: fields of other kinds, an address or time not seen before, a repeated line."""
         start, end = match.span()
         if compiled.ambiguous and match.string.count(compiled.ambiguous, start, end) > 1:
@@ -283,8 +291,8 @@ class Reader:
             self._clock_is_wrong = True
             side = "ahead of" if off > 0 else "behind"
             self._troubles.append(
-                f"{self.source}: its time stamps are {abs(off):.0f} s {side} this machine's clock (a wrong clock or time "
-                "zone there?); the time of arrival is used instead. Set logs.timezone if the zone is to blame."
+                f"{self.source}: its time stamps are {abs(off):.0f} s {side} this machine's clock (a wrong clock or "
+                "time zone there?); the time of arrival is used instead. Set logs.timezone if the zone is to blame."
             )
         return [structs.replace(event, time=arrival) for event in events]
 

@@ -7,7 +7,8 @@ A template is the message as the server's source writes it, with fields in brace
 `{name}` is a field, `{name:type}` a field of another type than its name has by itself, `[…]` may be missing,
 `(a|b)` is one of several, a backslash takes the next character literally. Types: `text` (anything, as much as
 possible: what follows decides where it ends), `word` (no white space), `number`, `hex`, `quoted` (the inside of a
-"…" string, backslash escapes undone), `percent` (no white space, percent-encoding undone), `address`, `port`, or one that the kind declares under `[types]`.
+"…" string, backslash escapes undone), `percent` (no white space, percent-encoding undone), `address`, `port`, or one
+that the kind declares under `[types]`.
 A field called `_` is skipped.
 """
 
@@ -54,8 +55,9 @@ _SHORTEST_FRAGMENT = 5
 
 class Template(Struct, frozen=True):
     """A compiled template: `expression` (no anchors) with one named group for each field, and the literal `fragment`
-    that every matching line holds. `fields` are the group names with their types. `ambiguous` is the literal before the address when
-    free text stands on both sides of it: a line that holds it twice can't be believed. `open_end`: it ends in free text."""
+    that every matching line holds. `fields` are the group names with their types. `ambiguous` is the literal before
+    the address when free text stands on both sides of it: a line that holds it twice can't be believed.
+    `open_end`: it ends in free text."""
 
     expression: str
     fragment: str
