@@ -136,7 +136,7 @@ files = ["{self.log}"]
         """kill -9."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def stop(self) -> int:
         """Ask it to stop; returns its exit code."""

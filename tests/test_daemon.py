@@ -195,7 +195,7 @@ def test_the_guard_loads_no_library_that_only_draws(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_is_said_and_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], check=True)
     try:
         guard = GuardProcess(tmp_path)
         guard.config.write_text(guard.config.read_text().replace(str(guard.ledger), str(disk / "ringfence.db")))
@@ -203,11 +203,10 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_lost_or_counted_twice(tmp_pa
             guard.write(failures("192.0.2.1", 2))
             guard.wait_for(lambda: attempts(guard) == 2, "not counted")
             ballast = disk / "ballast"
-            with ballast.open("wb") as file:
+            with ballast.open("wb", buffering=0) as file:
                 try:
                     while True:
                         file.write(b"x" * 4096)
-                        file.flush()
                 except OSError:
                     pass
             guard.write("".join(failures(f"192.0.2.{n % 50 + 2}", 1) for n in range(8000)))

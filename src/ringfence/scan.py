@@ -18,6 +18,7 @@ from msgspec import Struct
 from ringfence.detect.allow import AllowList
 from ringfence.detect.detector import Detector
 from ringfence.model import EVERY, AllowEntry, Attacker, Event, Policy, Verdict
+from ringfence.parse.attempts import Attempts
 from ringfence.parse.catalogue import Catalogue
 from ringfence.parse.parser import Parser
 from ringfence.parse.reader import Reader
@@ -74,7 +75,7 @@ def scan(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for sightings in _in_order(logs, progress):
+        for sightings in _in_order(logs, parser.attempts, progress):
             tally.add(parser.attempts.feed(sightings), detector, on_events)
         tally.add(parser.attempts.finish(float("inf")), detector, on_events)
     finally:
@@ -118,7 +119,9 @@ class _Log:
         self.cut_lines += count
 
 
-def _in_order(logs: list[_Log], progress: Callable[[int], None] | None) -> Iterator[list[Event]]:
+def _in_order(
+    logs: list[_Log], attempts: Attempts, progress: Callable[[int], None] | None
+) -> Iterator[list[Event]]:
     if len(logs) == 1:
         while sightings := logs[0].read(progress):
             yield sightings
@@ -130,6 +133,8 @@ def _in_order(logs: list[_Log], progress: Callable[[int], None] | None) -> Itera
         waiting = [log for log in logs if log.waiting]
         if not waiting:
             return
+        for log in waiting:
+            attempts.expect(log.waiting)
         # Up to where every log has been read, nothing earlier can come any more.
         limit = min((log.waiting[-1].time for log in waiting if not log.ended), default=float("inf"))
         ready: list[Event] = []

@@ -71,6 +71,9 @@ class Attempts:
         self._plain = frozenset(pattern.id for pattern in self._patterns.values() if _is_plain(pattern))
         # A session that only one line told of, as nearly all are, is that line's event: it costs nothing.
         self._sessions: dict[str, Event | _Session] = {}
+        # Patterns that others yield to, and which of them were seen.
+        self._better = frozenset(better for pattern in self._patterns.values() for better in pattern.yields_to)
+        self._seen: set[str] = set()
         self._challenges = Challenges()
         self._logs: dict[str, str] = {}
 
@@ -92,6 +95,10 @@ class Attempts:
                 del sessions[old]
         return counted
 
+    def expect(self, sightings: Iterable[Event]) -> None:
+        """These are still to be fed: let what yields to them know beforehand."""
+        self._seen |= self._better.intersection(event.pattern for event in sightings)
+
     def finish(self, now: float) -> list[Event]:
         """What was held back for an answer that has not come by `now` (infinity: the logs are at their end)."""
         return self._challenges.unanswered(now)
@@ -105,6 +112,8 @@ class Attempts:
 
     def _judge(self, event: Event) -> Sequence[Event]:
         pattern = self._patterns[event.pattern]
+        if event.pattern in self._better:
+            self._seen.add(event.pattern)
         if not event.failed:
             return self._judge_success(event, pattern)
         if event.pattern in self._plain:
@@ -121,6 +130,8 @@ class Attempts:
         return (event,) if self._count(event, pattern) else ()
 
     def _judge_special(self, event: Event, pattern: Pattern) -> Sequence[Event]:
+        if not self._seen.isdisjoint(pattern.yields_to):
+            return ()
         match pattern.attempt:
             case "challenge":
                 self._challenges.sent(event)
@@ -198,7 +209,7 @@ class Attempts:
     def _sum_up(self, event: Event, pattern: Pattern) -> list[Event]:
         """A line that stands for a number of tries: those not told of before, each as an event."""
         session = self._session(event, pattern)
-        told = sum(max(known.told.values()) for known in session.tries)
+        told = sum(1 for known in session.tries if event.time - known.time <= pattern.within)
         missing = min(int(event.token or 1), _SUMMED_AT_MOST) - told
         for _ in range(missing):
             session.tries.append(_Try(event, (pattern.id, self._log(event.source))))
@@ -207,4 +218,4 @@ class Attempts:
 
 def _is_plain(pattern: Pattern) -> bool:
     """Whether a first line of a session counts without further thought."""
-    return pattern.failed and pattern.attempt == "counts" and pattern.repeats == "new"
+    return pattern.failed and pattern.attempt == "counts" and pattern.repeats == "new" and not pattern.yields_to

@@ -45,6 +45,7 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     when it answers a challenge that went to the same address; `unchallenged` counts unless the same peer was
     challenged before; `none` never.
     repeats: whether a further such line of the session is a `new` attempt or the `same`.
+    yields_to: patterns that tell of the same attempts better; where one of them was seen, this one says nothing.
     raw: a client's text stands in it as it came, line breaks included.
     lines: how many such lines the server writes for one attempt.
     join: fields that tell one attempt from another; by default the process, else address and port or account.
@@ -64,6 +65,7 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     repeats: Literal["new", "same"] = "new"
     lines: int = 1
     raw: bool = False
+    yields_to: tuple[str, ...] = ()
     join: tuple[str, ...] | None = None
     within: float | None = None
     hints: tuple[str, ...] = ()
@@ -107,6 +109,7 @@ class Pattern(Struct, frozen=True, kw_only=True, gc=False):
     repeats: str
     lines: int
     raw: bool
+    yields_to: frozenset[str]
     open_end: bool
     join: tuple[str, ...]
     within: float
@@ -246,6 +249,7 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         repeats=entry.repeats,
         lines=entry.lines,
         raw=entry.raw,
+        yields_to=frozenset(f"{kind.kind}/{name}" for name in entry.yields_to),
         open_end=entry.raw and template.open_end,
         join=join,
         within=entry.within if entry.within is not None else (600.0 if "origin" in join else 3.0),

@@ -51,6 +51,7 @@ FIELD_TYPES: Final = {
 
 _TOKEN = re.compile(r"\\(?P<literal>.)|\{(?P<field>[a-z_]+)(?::(?P<type>[a-z_]+))?\}|(?P<mark>[\[\]()|])", re.DOTALL)
 _SHORTEST_FRAGMENT = 5
+_WITHOUT_BLANKS = frozenset({"word", "number", "hex", "percent", "address", "port"})
 
 
 class Template(Struct, frozen=True):
@@ -140,7 +141,7 @@ def _field(name: str, type_name: str | None, types: dict[str, str], depth: int) 
         raise CatalogueError(f"the type {kind!r} of {{{name}}} is unknown; known are: {', '.join(sorted(types))}")
     expression = types[kind]
     if name in ("_", "word", "number"):
-        return _Part(f"(?:{expression})", free=kind == "text", depth=depth)
+        return _Part(f"(?:{expression})", type=kind, free=kind == "text", depth=depth)
     return _Part(f"(?P<{name}>{expression})", field=name, type=kind, free=kind == "text", depth=depth)
 
 
@@ -149,13 +150,18 @@ def _fragment(parts: list[_Part]) -> str:
 
 
 def _hurried(parts: list[_Part]) -> list[str]:
-    """A free field first tries one word: most are. Only the last free field may: then the reading is the same,
-    since all after it is fixed in form and must reach the end of the line."""
+    """A free field first tries one word: most are. Only the last free field may, and only where nothing after it
+    can hold a blank: then the reading is the same, since all after it must reach the end of the line. One that ends
+    the message leaves what the envelope has there (a carriage return, the end of a colour) to the envelope."""
     expressions = [part.expression for part in parts]
     free = [index for index, part in enumerate(parts) if part.free]
-    if free and parts[free[-1]].field and free[-1] < len(parts) - 1:
-        name = parts[free[-1]].field
-        expressions[free[-1]] = rf"(?P<{name}>\S+|{TYPES['text']})"
+    if not free:
+        return expressions
+    last, rest = parts[free[-1]], parts[free[-1] + 1 :]
+    if not rest:
+        expressions[-1] = last.expression.replace(TYPES["text"], TYPES["text"] + "?")
+    elif last.field and all(part.type in ("", *_WITHOUT_BLANKS) for part in rest):
+        expressions[free[-1]] = rf"(?P<{last.field}>\S+|{TYPES['text']})"
     return expressions
 
 

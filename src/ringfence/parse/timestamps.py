@@ -122,7 +122,7 @@ class Stamps:
 
 def _seconds(text: str) -> int:
     """A leap second counts as the one before it."""
-    return min(int(text), 59)
+    return 59 if text == "60" else int(text)
 
 
 def _fraction(digits: str | None) -> float:

@@ -179,15 +179,16 @@ def fingerprint(beginning: bytes) -> str:
 
 
 class LogFile:
-    """A file being read line by line from `offset` (bytes), after `line` lines. `live_from`: what is before is old.
+    """A file being read line by line from `offset` (bytes), after `line` lines.
 
+    `live_from`: what is before that offset is old. `born`: when it was last written before it was begun (ns UTC).
     `replaced` becomes True when its beginning is not what it was, or it is shorter than what was read of it: the rest
     is then no continuation. `unread` says that the last read left something to look at.
     """
 
     __slots__ = (
-        "_searched", "closed", "content", "fingerprint", "fingerprinted", "line", "live_from", "moved", "offset",
-        "quiet_since", "replaced", "unread", "wd",
+        "_searched", "born", "closed", "content", "fingerprint", "fingerprinted", "line", "live_from", "moved",
+        "offset", "quiet_since", "replaced", "unread", "wd",
     )  # fmt: skip
 
     def __init__(self, content: Content, *, live_from: int = 0, position: Position | None = None) -> None:
@@ -209,6 +210,7 @@ class LogFile:
         self.replaced = self.unread = False
         self._searched = 0  # bytes after `offset` in which a line that is already too long does not end
         self.fingerprint, self.fingerprinted = "", 0
+        self.born = self.content.written()
         self.look()
 
     def look(self) -> None:
@@ -287,11 +289,13 @@ class LogFile:
         """Whether the first `count` bytes of the file have the fingerprint `expected`."""
         return fingerprint(self.content.pread(count, 0)) == expected
 
-    def begins_like(self, other: LogFile) -> bool:
-        """Whether one of the two may be a copy of the other, perhaps made earlier."""
-        ours, theirs = self.content.pread(FINGERPRINT_BYTES, 0), other.content.pread(FINGERPRINT_BYTES, 0)
-        length = min(len(ours), len(theirs))
-        return length > 0 and ours[:length] == theirs[:length]
+    def is_copy_of(self, other: LogFile) -> bool:
+        """Whether this is a copy of `other`, perhaps of an earlier state of it, and does not merely begin alike."""
+        if other.fingerprinted == FINGERPRINT_BYTES and self.begins(other.fingerprint, other.fingerprinted):
+            return True
+        ours, size, limit = self.content.pread(FINGERPRINT_BYTES, 0), self.content.size(), other.content.size()
+        longer = size is not None and limit is not None and size > limit
+        return bool(ours) and not longer and other.content.pread(FINGERPRINT_BYTES, 0).startswith(ours)
 
     def position(self, source: str) -> Position:
         """Where reading goes on, under the name of the log that this file is or was."""

@@ -91,6 +91,11 @@ def successors(path: str, old: LogFile, apart_from: Iterable[tuple[int, int]]) -
     return _after(age, siblings, old, set(apart_from))
 
 
+def younger(path: str, file: LogFile, apart_from: Iterable[tuple[int, int]]) -> list[LogFile]:
+    """Copies of what the log at `path`, now `file`, was since it was begun: truncated before it was looked at."""
+    return _after((file.born, 0), list(_siblings(path)), file, set(apart_from))
+
+
 def continues(content: Content, position: Position) -> bool:
     """Whether the file is the one that `position` belongs to, or a faithful copy of it, and holds what was read."""
     return _continues(content, position, by_inode=content.inode == position.inode)

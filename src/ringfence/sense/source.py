@@ -18,8 +18,8 @@ from typing import Final
 
 from ringfence.model import Position
 from ringfence.sense.chunk import Chunk, SourceStatus
-from ringfence.sense.logfile import Lines, LogFile, Plain, Unpacked
-from ringfence.sense.rotation import continues, successors, unfinished
+from ringfence.sense.logfile import Lines, LogFile, Plain
+from ringfence.sense.rotation import continues, successors, unfinished, younger
 from ringfence.sense.watches import NoWatches, Watches
 
 LINGER: Final = 60.0
@@ -92,17 +92,18 @@ class LogSource:
         if content is not None and stored is not None and content.inode == stored.inode and continues(content, stored):
             self._append(LogFile(content, position=stored, live_from=size))
         else:
+            current = self._beginning(content, stored, size, at_end=at_end) if content is not None else None
             if stored is not None:
                 own = {content.identity} if content is not None else set()
-                for file in unfinished(self.path, stored, others | own):
+                for file in self._unknown(unfinished(self.path, stored, others | own), current):
                     self._append(file, quiet_since=min(now, file.content.quiet_since()))
-            if content is not None:
-                self._append(self._beginning(content, stored, size, at_end=at_end))
+            if content is not None and not self._queue and stored is not None and continues(content, stored):
+                current = LogFile(content, position=stored, live_from=size)  # on another disk now, or edited
+            if current is not None:
+                self._append(current)
         self._attached = bool(self._queue)
 
     def _beginning(self, content: Plain, stored: Position | None, size: int, *, at_end: bool) -> LogFile:
-        if not self._queue and stored is not None and continues(content, stored):
-            return LogFile(content, position=stored, live_from=size)  # moved to another disk, or written by an editor
         file = LogFile(content, live_from=size)
         if stored is None and at_end:
             file.begin(*_last_line_end(content, size))
@@ -121,7 +122,9 @@ class LogSource:
         if self._queue:
             old = self._queue[-1]
             old.quiet_since = now
-            for file in self._unknown(successors(self.path, old, others | self.identities() | {content.identity})):
+            for file in self._unknown(
+                successors(self.path, old, others | self.identities() | {content.identity}), None
+            ):
                 self._append(file, quiet_since=now)
                 file.live_from = 0
         self._append(LogFile(content))
@@ -138,24 +141,36 @@ class LogSource:
         """`file` was truncated or overwritten: finish the copy that was made of it, then read it from its beginning."""
         before = file.position(self.path)
         file.begin()
-        copies = self._unknown(unfinished(self.path, before, self.identities()))
+        copies = self._unknown(unfinished(self.path, before, self.identities()), None)
         for copy in copies:
             copy.closed = True  # nobody writes to a copy
             copy.live_from = file.live_from
         self._queue.extendleft(reversed(copies))
         file.live_from = 0
 
-    def _unknown(self, files: list[LogFile]) -> list[LogFile]:
-        """`files` without those that are packed copies of one that is open."""
-        unknown = [file for file in files if not self._is_copy(file)]
+    def _look_ahead(self) -> None:
+        """Know the newest file before it may be truncated, and copies of what it was before it was ever looked at."""
+        file = self._queue[-1]
+        if file.fingerprinted and len(self._queue) == 1:
+            return
+        seen = file.fingerprinted
+        file.look()
+        if file.fingerprinted and not seen:
+            missed = self._unknown(younger(self.path, file, self.identities()), None)
+            for copy in missed:
+                copy.closed = True
+                copy.live_from = 0
+            self._queue.pop()
+            self._queue.extend((*missed, file))
+
+    def _unknown(self, files: list[LogFile], current: LogFile | None) -> list[LogFile]:
+        """`files` without those that are copies of one that is open, or of `current`."""
+        known = [*self.files()] if current is None else [*self.files(), current]
+        unknown = [file for file in files if not any(file.is_copy_of(other) for other in known)]
         for file in files:
             if file not in unknown:
                 file.content.close()
         return unknown
-
-    def _is_copy(self, file: LogFile) -> bool:
-        packed = isinstance(file.content, Unpacked)
-        return packed and any(file.begins_like(other) for other in self.files())
 
     def _leave(self, file: LogFile) -> None:
         self._watches.forget(file.wd)
@@ -181,8 +196,8 @@ class LogSource:
         if self._skipped:
             self._skipped = False
             return self._chunk(Lines(b"", self._queue[0].line + 1, 0, False), self._queue[0], now)
-        if len(self._queue) > 1:
-            self._queue[-1].look()  # it might be truncated before its turn comes
+        if self._queue:
+            self._look_ahead()
         while self._queue:
             file = self._queue[0]
             lines = file.read(self._chunk_bytes, self._line_bytes)
