@@ -115,7 +115,7 @@ def test_memory_is_bounded_however_many_stamps_come() -> None:
     assert len(stamps.known) <= REMEMBERED
 
 
-seconds = st.integers(0, 86_400 * 364)
+seconds = st.integers(0, 86_400 * 363)
 minutes = st.integers(-14 * 60, 14 * 60)
 
 

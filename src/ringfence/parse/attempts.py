@@ -137,7 +137,7 @@ class Attempts:
                 self._challenges.sent(event)
                 return ()
             case "answer":
-                if not self._challenges.was_sent(event):
+                if self._challenges.went_elsewhere(event):
                     return ()
             case "unchallenged":
                 if self._challenges.knows(event):

@@ -42,7 +42,7 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     attempt: `counts`; `weak` counts only when nothing else told of the session; `summary` stands for `{tries}` attempts
     less those already told of; `challenge` counts when nobody answers it and many accounts are tried; `answer` counts
-    when it answers a challenge that went to the same address; `unchallenged` counts unless the same peer was
+    unless the challenge that it answers went to another address; `unchallenged` counts unless the same peer was
     challenged before; `none` never.
     repeats: whether a further such line of the session is a `new` attempt or the `same`.
     yields_to: patterns that tell of the same attempts better; where one of them was seen, this one says nothing.

@@ -3,8 +3,8 @@
 A challenge is no failure: every phone is challenged. It counts when no answer comes within `PATIENCE` and either the
 account can't exist (its name holds what no account name holds) or the address was challenged for `MANY` different
 accounts, none of which was ever answered well. A challenge to a caller counts only for `MANY_CALLERS`, since Asterisk's
-chan_sip does not say that a call was authenticated. And an answer to a challenge is believed only when the
-challenge went to the same address: chan_sip reports an address that the client may choose (`maddr`).
+chan_sip does not say that a call was authenticated. And an answer to a challenge is not believed when
+that challenge went to another address: chan_sip reports an address that the client may choose (`maddr`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Challenges:
 
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
+        self._asked: dict[str, str] = {}
         self._due = math.inf
 
     @property
@@ -56,17 +57,19 @@ class Challenges:
         if known is not None and known[1] == event.token and event.token:
             return  # sent again, or written to another log as well
         peer.recent[event.session] = (event.time, event.token)
+        if event.token:
+            if len(self._asked) >= ADDRESSES_KEPT:
+                del self._asked[next(iter(self._asked))]
+            self._asked[event.token] = event.address
         if len(peer.recent) > _PENDING_KEPT:
             del peer.recent[next(iter(peer.recent))]
         if event.time - peer.good > MEMORY and len(peer.waiting) < _PENDING_KEPT:
             peer.waiting.append(event)
             self._due = min(self._due, event.time + PATIENCE)
 
-    def was_sent(self, event: Event) -> bool:
-        """Whether `event` answers a challenge that went to the address it comes from."""
-        peer = self._peers.get(event.address)
-        known = peer.recent.get(event.session) if peer else None
-        return known is not None and abs(event.time - known[0]) <= MEMORY and known[1] == event.token
+    def went_elsewhere(self, event: Event) -> bool:
+        """Whether the challenge that `event` answers is known to have gone to another address."""
+        return self._asked.get(event.token, event.address) != event.address
 
     def knows(self, event: Event) -> bool:
         """Whether this very peer was challenged before: then what it does now, it does authenticated."""

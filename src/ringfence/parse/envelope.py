@@ -32,7 +32,7 @@ _ASTERISK = (
     rf"{_ANSI}(?:\[(?P<stamp>{timestamps.ISO}|{timestamps.BSD})\] {_ANSI}"
     rf"|(?:<\d{{1,3}}>)?(?P<stamp2>{timestamps.BSD}|{timestamps.ISO}) \S+ asterisk(?:\[\d+\])?: {_ANSI})"
     rf"{_ASTERISK_LEVEL}{_ANSI}\[(?P<thread>\d+)\](?:\[C-[0-9a-f]+\])?{_ANSI}:? {_ANSI}"
-    rf"(?:[\w./-]+\.c|pjproject){_ANSI}:(?:{_ANSI}\d+{_ANSI}(?: in)? {_ANSI}\w+{_ANSI}:)? {_ANSI}"
+    rf"(?:[\w./-]+\.c|pjproject|Ext\. \S+){_ANSI}:(?:{_ANSI}\d+{_ANSI}(?: in)? {_ANSI}\w+{_ANSI}:)? {_ANSI}"
 )
 
 ENVELOPES = {

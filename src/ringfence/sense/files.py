@@ -175,8 +175,7 @@ class FileSensor:
         self._look = False
         self._changed.clear()
         for path in self._found():
-            if path not in self._sources:
-                self._add(path)
+            self._add(path)
         for source in list(self._sources.values()):
             self._check(source, now)
         self._created.clear()
@@ -185,21 +184,21 @@ class FileSensor:
             self._troubles.say("inotify", _NO_INOTIFY.format(self._watches.trouble))
 
     def _found(self) -> Iterator[str]:
-        """The paths to be read: those that were named, and what globs match; logs read before come first."""
-        matched: set[str] = set()
+        """New paths to be read: those that were named, and what globs match; logs read before come first."""
+        named = {pattern for pattern in self._patterns if not glob.has_magic(pattern)}
+        matched = set(named)
         for pattern in self._patterns:
-            if not glob.has_magic(pattern):
-                yield pattern
-                matched.add(pattern)
-                continue
-            for directory in glob.glob(os.path.dirname(pattern)):
-                self._watch_directory(directory)
-            matched.update(glob.glob(pattern))
-        names = {os.path.split(path) for path in matched}
-        for path in sorted(matched, key=lambda path: (path not in self._positions, path)):
+            if pattern not in named:
+                for directory in glob.glob(os.path.dirname(pattern)):
+                    self._watch_directory(directory)
+                matched.update(glob.glob(pattern))
+        new = matched.difference(self._sources)
+        names = [os.path.split(path) for path in matched] if new else []
+        for path in sorted(new, key=lambda path: (path not in named, path not in self._positions, path)):
             directory, name = os.path.split(path)
-            others = (base for place, base in names if place == directory and base != name)
-            if not (is_packed(name) or is_numbered(name) or any(is_rotated(name, base) for base in others)):
+            bases = (base for place, base in names if place == directory and base != name)
+            old = is_packed(name) or is_numbered(name) or any(is_rotated(name, base) for base in bases)
+            if path in named or not old:
                 yield path
 
     def _add(self, path: str) -> None:
