@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -59,7 +58,7 @@ class GuardProcess:
         self._prefix = ["ip", "netns", "exec", namespace] if namespace else []
         self._process: subprocess.Popen[bytes] | None = None
         self.policy.write_text(policy)
-        cache = Path(os.environ.get("RINGFENCE_TEST_CACHE", "/dev/null/cache"))
+        cache = folder / "cache"
         self.config.write_text(
             f"""
 [ledger]

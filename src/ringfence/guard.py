@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -89,17 +90,22 @@ class Guard:
         Raises LedgerError when it can't be committed; it then stays `pending` and nothing more may be read.
         """
         if self.pending is None:
-            batch = Batch([], [], [])
-            sighted = 0
-            while sighted < most_events and (chunk := self.watch.next()) is not None:
-                sightings = self.watch.sightings(chunk)
-                batch.positions.append(chunk.position)
-                batch.events += self.parser.attempts.feed(sightings)
-                sighted += len(sightings) + (len(chunk.data) >> 10) + 1
-            if not batch.positions:
+            sightings: list[Event] = []
+            positions: dict[str, Position] = {}
+            work = 0
+            while work < most_events and (chunk := self.watch.next()) is not None:
+                found = self.watch.sightings(chunk)
+                positions[chunk.source] = chunk.position
+                sightings += found
+                work += len(found) + (len(chunk.data) >> 10) + 1
+            if not positions:
                 return False
-            batch.verdicts = self.detector.feed(batch.events)
-            self.pending = batch
+            if len(positions) > 1:
+                # Two logs may tell of one attempt, one of them better: as near to the order of time as can be had.
+                self.parser.attempts.expect(sightings)
+                sightings.sort(key=attrgetter("time"))
+            events = self.parser.attempts.feed(sightings)
+            self.pending = Batch(events, self.detector.feed(events), list(positions.values()))
         self._commit(self.pending)
         self.pending = None
         return True

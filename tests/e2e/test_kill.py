@@ -15,12 +15,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from guard_process import GuardProcess, elements, failure, namespace
-
 from ringfence.answers import Bans
 from ringfence.ledger import Ledger
 
 KILLS = 100
 ADDRESSES = 150
+LONGEST_LIFE = 1.6
+"""Seconds; keeps a hundred lives within the time a test may take."""
 POLICY = """
 [rules.standard]
 failures = 5
@@ -34,7 +35,7 @@ ban = "1d"
 
 
 class Server(threading.Thread):
-    """A server under attack: writes a line an attempt and rotates its log, by renaming it or by copying and emptying."""
+    """A server under attack: writes a line an attempt and rotates its log, by renaming or by copying and emptying."""
 
     def __init__(self, guard: GuardProcess, seed: int) -> None:
         super().__init__()
@@ -43,39 +44,43 @@ class Server(threading.Thread):
         self._guard = guard
         self._random = random.Random(seed)
         self._done = threading.Event()
+        self._log = guard.log.open("a")
 
     def run(self) -> None:
-        log = self._guard.log.open("a")
         while not self._done.is_set():
-            for _ in range(self._random.randint(1, 12)):
-                number = sum(self.written.values())
-                address = f"198.51.100.{self._random.randrange(ADDRESSES)}"
-                log.write(failure(address, f"call-{number}"))
-                self.written[address] += 1
-            log.flush()
+            self.attack(self._random.randint(1, 12))
             if self._random.random() < 0.02:
-                log = self._rotate(log)
+                self._rotate()
             time.sleep(self._random.random() * 0.02)
-        log.close()
 
-    def _rotate(self, log):  # type: ignore[no-untyped-def]
+    def attack(self, count: int) -> None:
+        """Write `count` failures."""
+        for number in range(self.written.total(), self.written.total() + count):
+            address = f"198.51.100.{self._random.randrange(ADDRESSES)}"
+            self._log.write(failure(address, f"call-{number}"))
+            self.written[address] += 1
+        self._log.flush()
+
+    def _rotate(self) -> None:
         """As logrotate does, keeping every old log: messages.1 becomes messages.2, and so on."""
         path = self._guard.log
         for number in range(self.rotations, 0, -1):
             path.with_name(f"messages.{number}").rename(path.with_name(f"messages.{number + 1}"))
         self.rotations += 1
         if self._random.random() < 0.7:
-            log.close()
+            self._log.close()
             path.rename(path.with_name("messages.1"))
-            return path.open("a")
-        # copytruncate; nothing is written between the two steps, as that would be lost for every reader
-        path.with_name("messages.1").write_bytes(path.read_bytes())
-        os.truncate(path, 0)
-        return log
+            self._log = path.open("a")
+        else:
+            # copytruncate; nothing is written between the two steps, as that would be lost for every reader
+            path.with_name("messages.1").write_bytes(path.read_bytes())
+            os.truncate(path, 0)
 
     def stop(self) -> None:
+        """Write no more."""
         self._done.set()
         self.join()
+        self._log.close()
 
 
 @pytest.mark.root
@@ -87,28 +92,31 @@ def test_killed_a_hundred_times_every_attempt_is_counted_once_and_the_kernel_agr
     with namespace(f"rfctl-kill{os.getpid()}") as name:
         guard = GuardProcess(tmp_path, policy=POLICY, mode="nftables", namespace=name)
         server = Server(guard, seed)
-        server.start()
         try:
             # What was rotated away before a log was ever read is not ours to find.
+            server.attack(10)
+            begun = time.monotonic()
             guard.start()
             guard.wait_for(lambda: counted(guard.ledger), "nothing was counted")
+            start = time.monotonic() - begun
             guard.kill()
+            server.start()
             for _ in range(KILLS):
                 guard.spawn()
                 # From the first instant of its start to well within its work.
-                time.sleep(chance.random() * 1.5)
+                time.sleep(chance.random() * min(2 * start, LONGEST_LIFE))
                 guard.kill()
-        finally:
             server.stop()
-        try:
             guard.start()
-            total = sum(server.written.values())
+            total = server.written.total()
             guard.wait_for(lambda: counted(guard.ledger) >= total, f"not all of {total} attempts were counted", 60)
             running = guard.ask(Bans, "bans", limit=10_000)
             kernel = elements(name)
             assert guard.stop() == 0
         finally:
             guard.ensure_gone()
+            if server.is_alive():
+                server.stop()
         ledger = Ledger.open_reader(guard.ledger)
         try:
             events = list(ledger.events_since(0))

@@ -12,7 +12,7 @@ from enforce_lab import BAD4, BAD6, GOOD4, SIP, SSH, Lab, ban, inside, new_fence
 
 from ringfence.enforce.netlink import Link
 from ringfence.enforce.nft import Nft
-from ringfence.enforce.reconcile import LARGE, Fence
+from ringfence.enforce.reconcile import Fence
 from ringfence.errors import EnforceError
 from ringfence.model import EVERY, FOREVER, AllowEntry, Ban, Lockdown, Service
 
@@ -221,22 +221,3 @@ def test_a_hundred_thousand_bans_are_restored(here: Lab) -> None:
     assert len(held.elements("ringfence", "sip_hosts4")) == 90_000
     assert len(held.elements("ringfence", "sip_prefixes64")) == len(bans) - 90_000
     assert not fence.reconcile(bans, [], None, time.time())
-
-
-@inside
-def test_a_set_too_large_to_compare_is_written_anew_at_a_stroke(here: Lab) -> None:
-    """More bans than can be read in time still replace what somebody else put there, and nothing is left over."""
-    until = time.time() + 3600
-    many = LARGE + 1
-    bans = [ban(number, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", until=until) for number in range(many)]
-    fence = new_fence()
-    fence.enforce([ban(1, BAD4)], time.time())
-    difference = fence.reconcile(bans, [], None, time.time())
-    assert difference.rewritten == 1
-    assert here.arrivals(SIP, [BAD4]) == {BAD4}
-    link = Link()
-    assert link.element("ringfence", "sip_hosts4", bytes([10, 0, 0, 0]))
-    assert link.element(
-        "ringfence", "sip_hosts4", bytes([10, (many - 1) >> 16, (many - 1) >> 8 & 255, (many - 1) & 255])
-    )
-    assert fence.untouched()

@@ -145,7 +145,7 @@ def test_a_ban_ends_on_time_without_us(here: Lab) -> None:
     fence.close()
     assert here.arrivals(SIP, [BAD4, BAD6]) == set()
     here.until_arrival(SIP, BAD4)
-    assert -0.02 < time.time() - until < 0.3
+    assert -0.02 < time.time() - until < 1.0
     assert here.arrivals(SIP, [BAD6]) == set()
 
 
@@ -182,7 +182,7 @@ def test_lockdown_ends_by_itself_without_us(here: Lab) -> None:
     fence.close()
     assert here.arrivals(SIP, [GOOD4, GOOD6]) == set()
     here.until_arrival(SIP, GOOD4)
-    assert -0.02 < time.time() - until < 0.3
+    assert -0.02 < time.time() - until < 1.0
     assert here.arrivals(SIP, EVERYBODY) == EVERYBODY
 
 

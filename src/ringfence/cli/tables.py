@@ -96,13 +96,18 @@ def attack_rows(rows: Sequence[AttackRow]) -> None:
         ["ADDRESS", "LEVEL", ">ATTEMPTS", ">SUCCEEDED", "SERVICES", "FIRST SEEN", "LAST SEEN", "BANNED", "ACCOUNTS"],
         [
             [
-                row.address, Text(row.level, style="red" if row.level == "threatening" else ""), f"{row.attempts:,}",
+                row.address, level(row.level), f"{row.attempts:,}",
                 f"{row.successes:,}", " ".join(map(safe, row.services)), moment(row.first_seen), moment(row.last_seen),
                 "yes" if row.banned else "no", accounts(row.accounts),
             ]
             for row in rows
         ],
     )  # fmt: skip
+
+
+def level(name: str) -> Text:
+    """An attacker's level, the threatening one in red."""
+    return Text(name, style="red" if name == "threatening" else "")
 
 
 def accounts(names: Sequence[str], most: int = 5) -> str:

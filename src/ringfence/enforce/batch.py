@@ -57,11 +57,6 @@ def delete(name: str, keys: Iterable[bytes]) -> list[Change]:
     return [Change(DELSETELEM, 0, body) for body in _bodies(name, [_bare(key) for key in keys])]
 
 
-def flush(name: str) -> Change:
-    """Delete all elements of a set."""
-    return Change(DELSETELEM, 0, text(1, TABLE) + text(2, name))
-
-
 def add_ranges(name: str, pieces: Iterable[tuple[Range, Entry]], now: float) -> list[Change]:
     """Add ranges to an interval set; `key` of the entry is the first address."""
     elements = [

@@ -176,11 +176,8 @@ class Link:
             parts.append(_message(SUBSYSTEM << 8 | kind, _REQUEST | _ACK | flags, self._sequence, body))
         self._sequence += 1
         parts.append(_message(_BATCH_END, _REQUEST, self._sequence, b"", family=0, resource=SUBSYSTEM))
-        transaction = b"".join(parts)
         try:
-            if len(transaction) > _ROOM:
-                _make_room(self._socket, 2 * len(transaction))
-            self._socket.send(transaction)
+            self._socket.send(b"".join(parts))
         except OSError as error:
             raise EnforceError(f"the firewall can't be reached: {error.strerror}") from error
         self._acknowledged(first)
@@ -233,13 +230,13 @@ def _message(kind: int, flags: int, sequence: int, body: bytes, family: int = NF
     return header + _GENERIC.pack(family, 0, resource) + body + padding
 
 
-def _make_room(link: socket.socket, room: int = _ROOM) -> None:
-    """Let a transaction of that many octets, and the kernel's answer, fit the socket's buffers."""
+def _make_room(link: socket.socket) -> None:
+    """Let a transaction of thousands of elements, and the kernel's answer, fit the socket's buffers."""
     for force, usual in ((_SO_SNDBUFFORCE, socket.SO_SNDBUF), (_SO_RCVBUFFORCE, socket.SO_RCVBUF)):
         try:
-            link.setsockopt(socket.SOL_SOCKET, force, room)
+            link.setsockopt(socket.SOL_SOCKET, force, _ROOM)
         except PermissionError:  # in a user namespace
-            link.setsockopt(socket.SOL_SOCKET, usual, room)
+            link.setsockopt(socket.SOL_SOCKET, usual, _ROOM)
 
 
 def _reason(number: int) -> str:

@@ -39,17 +39,13 @@ SLACK: Final = 2.0
 """Seconds that an end may be off before reconcile corrects it: clocks are adjusted all the time."""
 EXAMPLES: Final = 10
 FEW: Final = 16
-LARGE: Final = 150_000
-"""Above this a set is written anew instead of read: the time to write grows with its size, to read with the square."""
+"""Up to so many network bans are added without reading the set, when they overlap nothing."""
 MEDIA: Final = (("udp", 10000, 20000),)
 """Where Asterisk expects RTP unless rtp.conf says otherwise."""
 
 
 class Difference(Struct):
-    """What reconcile had to put right; false when nothing. `examples` names some of the elements.
-
-    `rewritten` sets were too large to compare and hold what they should because they were written anew.
-    """
+    """What reconcile had to put right; false when nothing. `examples` names some of the elements."""
 
     structure: bool = False
     whitelist: bool = False
@@ -57,7 +53,6 @@ class Difference(Struct):
     missing: int = 0
     superfluous: int = 0
     wrong_end: int = 0
-    rewritten: int = 0
     examples: list[str] = []
 
     def __bool__(self) -> bool:
@@ -259,10 +254,6 @@ class Fence:
 
     def _agree_hosts(self, name: str, wanted: dict[bytes, float], clock: Clock, difference: Difference) -> Failures:
         """One set of single values; uses up `wanted`."""
-        if len(wanted) > LARGE:
-            self._kernel.rewrite(name, wanted, clock)
-            difference.rewritten += 1
-            return {}
         before = clock()
         elements = self._link.elements(TABLE, name)
         now = clock()

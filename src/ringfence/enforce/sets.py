@@ -113,11 +113,6 @@ class Sets:
                     raise
         return corrections
 
-    def rewrite(self, name: str, ends: Mapping[bytes, float], clock: Clock) -> None:
-        """Replace all that a set holds, in one transaction; counters begin anew. Raises `EnforceError`."""
-        entries = [Entry(key, until) for key, until in ends.items()]
-        self._commit([batch.flush(name), *batch.add(name, entries, clock(), new=True)])
-
     def extend(self, name: str, spans: Mapping[Range, float], clock: Clock) -> None:
         """Add ranges to an interval set that overlap none in it, without reading it. Raises `EnforceError`."""
         octets = width(name)

@@ -152,7 +152,7 @@ def load_catalogue(directories: Sequence[Path] = ()) -> Catalogue:
         try:
             entry = _read(file, origin)
             kinds[entry.kind] = _kind(entry, origin, file)
-            ports |= {name: tuple(_port(port, origin) for port in given) for name, given in entry.services.items()}
+            ports |= {name: tuple(_port(port, origin, file) for port in given) for name, given in entry.services.items()}
         except CatalogueError as error:
             problems.append(str(error))
     used = {pattern.service for kind in kinds.values() for pattern in kind.patterns} | set(ports)
@@ -176,6 +176,7 @@ def _files(directories: Sequence[Path], problems: list[str]) -> list[tuple[Trave
 
 
 def _read(file: Traversable, origin: str) -> KindFile:
+    text = ""
     try:
         text = file.read_text(encoding="utf-8")
         return msgspec.convert(tomllib.loads(text), KindFile)
@@ -184,9 +185,12 @@ def _read(file: Traversable, origin: str) -> KindFile:
     except UnicodeDecodeError as error:
         raise CatalogueError(f"{origin}: is not UTF-8 (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
-        raise CatalogueError(f"{origin}: no valid TOML: {error}") from error
+        found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+        line = int((found and found[1]) or text.count("\n") + 1)
+        reason = str(error)[: found.start()] if found else str(error)
+        raise CatalogueError(f"{origin}:{line}: no valid TOML: {reason}") from error
     except msgspec.ValidationError as error:
-        raise CatalogueError(f"{origin}: {error}") from error
+        raise CatalogueError(f"{origin}:{_line_of_error(str(error), text)}: {error}") from error
 
 
 def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
@@ -214,9 +218,23 @@ def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
     )
 
 
-def _line_of(name: str, text: str) -> int:
-    found = re.search(rf"^\s*name\s*=\s*[\"']{re.escape(name)}[\"']", text, re.MULTILINE)
+def _line_of(key: str, value: str, text: str) -> int:
+    """The line of `key = "value"`, 1 when it is not written that way."""
+    found = re.search(rf"^\s*{key}\s*=\s*[\"']{re.escape(value)}[\"']", text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else 1
+
+
+def _line_of_error(told: str, text: str) -> int:
+    """The line of what the validation names: an unknown key, or a value as `$.pattern[2].lines`; else the nearest."""
+    key = re.search(r"unknown field `([^`]*)`", told)
+    path = re.search(r"`\$(?:\.pattern\[(\d+)\])?([^`]*)`$", told)
+    start = 0
+    if path and path[1]:
+        tables = [found.start() for found in re.finditer(r"^\s*\[\[\s*pattern\s*\]\]", text, re.MULTILINE)]
+        start = tables[int(path[1])] if int(path[1]) < len(tables) else 0
+    name = key[1] if key else next(iter(re.findall(r"\w+", path[2] if path else "")), "")
+    found = re.compile(rf"^[^#\n]*?\b{re.escape(name)}\b[\"']?\s*[=\]]", re.MULTILINE).search(text, start) if name else None
+    return text.count("\n", 0, found.start() if found else start) + 1
 
 
 def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
@@ -271,14 +289,14 @@ def _join(entry: PatternEntry, template: Template, groups: set[str]) -> tuple[st
     return tuple(name for name in ("address", "port") if name in groups)
 
 
-def _port(text: str, origin: str) -> tuple[str, int, int]:
+def _port(text: str, origin: str, file: Traversable) -> tuple[str, int, int]:
     found = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp))?", text)
-    if not found:
-        raise CatalogueError(f"{origin}: {text!r} is no port; write 5060/udp, 10000-20000/udp or 22 (tcp)")
-    first, last = int(found[1]), int(found[2] or found[1])
-    if not 0 < first <= last < 65536:
-        raise CatalogueError(f"{origin}: port {text!r} lies outside of 1-65535")
-    return (found[3] or "tcp", first, last)
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if found and 0 < first <= last < 65536:
+        return (found[3] or "tcp", first, last)
+    before = file.read_text(encoding="utf-8").partition(f'"{text}"')[0]
+    reason = "lies outside of 1-65535" if found else "is no port; write 5060/udp, 10000-20000/udp or 22 (tcp)"
+    raise CatalogueError(f"{origin}:{before.count(chr(10)) + 1}: {text!r} {reason}")
 
 
 def check_examples(catalogue: Catalogue) -> list[str]:

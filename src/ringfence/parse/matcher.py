@@ -49,7 +49,9 @@ def _database(fragments: list[str], cache: Path | None) -> hyperscan.Database:
     file = cache / f"patterns-{_digest(fragments)}.hs" if cache else None
     if file is not None:
         try:
-            return hyperscan.loadb(file.read_bytes(), mode=hyperscan.HS_MODE_BLOCK)
+            loaded = hyperscan.loadb(file.read_bytes(), mode=hyperscan.HS_MODE_BLOCK)
+            loaded.scratch = hyperscan.Scratch(loaded)  # one that is compiled here has it already
+            return loaded
         except (OSError, hyperscan.error):
             pass
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
