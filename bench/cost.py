@@ -17,6 +17,8 @@ from bench.tools import NOT_INSTALLED, TIMES, Result, ringfence
 
 FEW, MANY = 1_000, 1_000_000
 BATCH = 1_000
+ROUNDS = 2
+"""How often every address has been seen before it is measured: the first time is dearer than all later ones."""
 HOUR = 3600.0
 
 
@@ -36,9 +38,12 @@ def _detector(tracked: int, attempts: int) -> Result:
         return Event(start + number * step, address, "ssh", "root", True, "password", "", True, "ssh/failed",
                      "auth.log", number + 1, f"sshd[{number}]")  # fmt: skip
 
-    detector.feed([event(number, address) for number, address in enumerate(pool)])
+    for times in range(ROUNDS):
+        for at in range(0, tracked, BATCH):
+            block = [event(times * tracked + at + offset, each) for offset, each in enumerate(pool[at : at + BATCH])]
+            detector.feed(block)
     # In blocks, so that what is measured is the detector and not the making of a million events.
-    seconds, number, verdicts = 0.0, tracked, 0
+    seconds, number, verdicts = 0.0, ROUNDS * tracked, 0
     gc.collect()
     for _ in range(attempts // BATCH):
         # A new string for each event, as a parser makes one: not the object that the detector already holds.

@@ -27,6 +27,22 @@ LONGEST_NOTE = 90
 LESS_IS_BETTER = ("seconds", "median", "p99", "rss", "pss", "cpu", "microseconds")
 
 
+PAGE = """# Benchmarks: measured figures
+
+This page is written by `python -m bench.run --markdown docs/benchmarks.md`; what is measured and how it is kept fair is
+told in [bench/README.md](../bench/README.md). A ratio says how many times better the first row of its table is than the
+row it stands in; below 1 the other is better.
+
+Measured with `{command}` on: {machine}.
+
+{tables}"""
+
+
+def page(command: str, machine: str, parts: list[Result]) -> str:
+    """The page of figures, from one run."""
+    return PAGE.format(command=command, machine=machine, tables="\n".join(map(table, parts)))
+
+
 def ratio(first: float, other: float, less_is_better: bool) -> str:
     """How many times better the first row is than another one."""
     if not first or not other:

@@ -22,6 +22,8 @@ FEW = 500
 """Bans for the slow ones."""
 TIMEOUT = 120.0
 SETTLE = 5.0
+CALM = 5.0
+"""Percent of a core over `SETTLE` seconds, below which a daemon counts as idle."""
 IDLE = 10.0
 
 
@@ -33,9 +35,11 @@ def _memory(tool: str, guard: Guard, bans: int) -> Result:
     """A row of the memory table for a daemon that has nothing to do."""
     if guard.process is None:
         return {"tool": tool, "note": "not running"}
-    time.sleep(SETTLE)
-    pid = guard.process.pid
-    return {"tool": tool, "tracked": bans, "bans": bans, **memory(pid), "cpu": idle_share(pid, IDLE)}
+    pid, begin = guard.process.pid, time.monotonic()
+    while idle_share(pid, SETTLE) > CALM and time.monotonic() - begin < TIMEOUT:
+        pass
+    note = f"calm {time.monotonic() - begin - SETTLE:.0f} s later"
+    return {"tool": tool, "tracked": bans, "bans": bans, **memory(pid), "cpu": idle_share(pid, IDLE), "note": note}
 
 
 def _ringfence(bans: int) -> tuple[Result, list[Result]]:

@@ -1,6 +1,6 @@
 """`make bench`: every comparison in one run on one machine, printed as tables.
 
-Usage: python -m bench.run [--lines N] [--samples N] [--only PART …] [--json FILE]
+Usage: python -m bench.run [--lines N] [--samples N] [--only PART …] [--json FILE] [--markdown FILE]
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from bench import catchup, cost, idle, latency, reading, restore
-from bench.render import table
-from bench.tools import TIMES, Result
+from bench.render import page, table
+from bench.tools import TIMES, Result, ringfence
 
 Part = Callable[[argparse.Namespace], list[Result]]
 
@@ -43,6 +45,14 @@ def machine() -> str:
     )
 
 
+def warm() -> None:
+    """Let Ringfence keep what it keeps after its first start: Python's compiled modules and the compiled patterns."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    program = ringfence()
+    if program is not None:
+        subprocess.run([program, "scan", "--format", "json", os.devnull], capture_output=True, check=False)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the parts that are asked for; a part that needs root is left out, and said so, without it."""
     parser = argparse.ArgumentParser(prog="bench.run", description="Ringfence side by side with its peers.")
@@ -51,9 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bans", type=int, default=100_000, help="bans and tracked addresses for restore and memory")
     parser.add_argument("--only", action="append", choices=sorted(PARTS), help="a part (repeatable)")
     parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--markdown", type=Path, help="also write a page of figures here")
     options = parser.parse_args(arguments)
     # Ended from outside, it still takes its namespaces and processes with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    warm()
     about, results = machine(), []
     print(f"{about}\n")
     for name, (part, root) in PARTS.items():
@@ -65,6 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
         for result in part(options):
             results.append(result)
             print(table(result), flush=True)
+    if options.markdown:
+        command = shlex.join(["python", "-m", "bench.run", *(sys.argv[1:] if arguments is None else arguments)])
+        options.markdown.write_text(page(command, about, results))
     if options.json:
         options.json.write_text(json.dumps({"machine": about, "tables": results}, indent=1))
     return 0

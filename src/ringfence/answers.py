@@ -270,7 +270,7 @@ class Stats(Struct, frozen=True, kw_only=True):
 
 
 class StoreRow(Struct, frozen=True, kw_only=True):
-    """A bounded list: how much of it is used; -1 in `capacity` means that only the disk bounds it."""
+    """A bounded list: how much of it is used; -1 where a number is not known."""
 
     name: str
     capacity: int

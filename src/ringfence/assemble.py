@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import IO
 from zoneinfo import ZoneInfo
@@ -29,10 +30,14 @@ from ringfence.watch import Watch
 from ringfence.whitelist import Whitelist
 
 GUARDING = "guarding with nftables"
+PAGE = 5_000
+"""Events that are restored at a time."""
+SESSIONS = 900.0
+"""Seconds for which later lines may still tell of an attempt that was counted before a restart."""
 
 
 def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[], float], say: Say) -> Guard:
-    """A guard ready to read its logs, with every running ban in force. Raises RingfenceError."""
+    """A guard with every running ban in force; `restore` its windows before it reads logs. Raises RingfenceError."""
     now = clock()
     ledger = Ledger.open(
         settings.ledger.path, bans_capacity=settings.bans.capacity, keep_events=settings.ledger.keep_events,
@@ -57,7 +62,6 @@ def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[],
     guard = Guard(parts, clock, say)
     guard.reconcile(always=True)
     barrier.dropped_since()
-    restore(guard)
     return guard
 
 
@@ -135,10 +139,11 @@ def make_barrier(settings: Settings, services: Mapping[str, Service], policy: Po
     return Barrier(fence, monitor, GUARDING)
 
 
-def restore(guard: Guard) -> None:
+def restore(guard: Guard) -> Iterator[None]:
     """Take up the windows where they stood: earlier bans and events that are recent enough to count.
 
     Recent is meant from the newest event on: what was written to the logs while we were away is still to come.
+    Works page by page, so that whoever waits for the guard meanwhile can be answered between them.
     """
     ledger, policy = guard.ledger, guard.policy
     newest = ledger.attackers(limit=1)
@@ -147,13 +152,16 @@ def restore(guard: Guard) -> None:
     rules = [rule for rules in (policy.rules, *policy.overrides.values()) for rule in rules if rule.enabled]
     now = min(guard.clock(), newest[0].last_seen)
     bans = max((rule.within for rule in rules if rule.bans is not None), default=0.0)
-    events = max((rule.within for rule in rules if rule.failures is not None), default=0.0)
+    longest = max((rule.within for rule in rules if rule.failures is not None), default=0.0)
     earlier: dict[int, Ban] = {ban.id: ban for ban in ledger.bans_since(now - bans)}
     earlier |= {ban.id: ban for ban in ledger.bans()}
     guard.detector.restore_bans(earlier.values())
-    recent = list(ledger.events_since(now - events))
-    guard.detector.restore_events(recent)
-    guard.parser.attempts.restore(recent)
+    del earlier
+    events = ledger.events_since(now - longest)
+    while page := list(islice(events, PAGE)):
+        guard.detector.restore_events(page)
+        guard.parser.attempts.restore(event for event in page if event.time >= now - SESSIONS)
+        yield
 
 
 def zone_of(settings: Settings) -> ZoneInfo:

@@ -5,6 +5,7 @@ In monitor mode there is no fence: everything is decided and recorded, nothing i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 
 from ringfence.enforce.monitor import TableMonitor
@@ -12,6 +13,8 @@ from ringfence.enforce.reconcile import Difference, Fence
 from ringfence.errors import EnforceError
 from ringfence.model import AllowEntry, Ban, Lockdown
 
+IDLE_SHARE = 300
+"""Reading all counters takes a second for 100,000 bans: how many times as long as it took we wait before the next."""
 SOME = 3
 """How many refused bans are named in a message."""
 
@@ -26,9 +29,13 @@ class Barrier:
         self.trouble = ""
         self.missing: dict[int, str] = {}
         self.lockdown_in_force = False
+        self.unsure = False
+        """The kernel could not be compared with the ledger: what is in force is not known."""
         self.changed = False
         """Something could not be carried out: reconcile is due before its time."""
         self._packets: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], int] = {}
+        self._read_again = 0.0
 
     @property
     def blocks(self) -> bool:
@@ -105,33 +112,39 @@ class Barrier:
             difference = self.fence.reconcile(bans, allow, lockdown, now)
         except EnforceError as error:
             self._failed(error)
+            self.unsure = True
             return None
-        self.trouble, self.changed = "", False
+        self.trouble, self.changed, self.unsure = "", False, False
         self.missing = dict(self.fence.rejected)
         self.lockdown_in_force = lockdown is not None
         return difference
 
     def packets(self) -> dict[tuple[str, str], int]:
-        """Packets dropped so far by (target, service) of each ban that dropped any."""
-        if self.fence is None:
-            return {}
-        try:
-            return self.fence.counters()
-        except EnforceError as error:
-            self._failed(error)
-            return {}
+        """Packets dropped so far by (target, service) of each ban that dropped any.
+
+        Read from the kernel again only when that is quick: with very many bans the numbers may be some minutes old.
+        """
+        if self.fence is not None and time.monotonic() >= self._read_again:
+            begun = time.monotonic()
+            try:
+                self._packets = self.fence.counters()
+            except EnforceError as error:
+                self._failed(error)
+            ended = time.monotonic()
+            self._read_again = ended + (ended - begun) * IDLE_SHARE
+        return self._packets
 
     def dropped_since(self) -> dict[str, int]:
         """Packets dropped by service since the last call; the first call only takes the starting point."""
         now = self.packets()
         total: dict[str, int] = {}
         for (target, service), packets in now.items():
-            before = self._packets.get((target, service), 0)
+            before = self._told.get((target, service), 0)
             # A counter below its last value belongs to a new ban of the same target.
             new = packets - before if packets >= before else packets
             if new:
                 total[service] = total.get(service, 0) + new
-        self._packets = now
+        self._told = now
         return total
 
     def problems(self) -> list[str]:

@@ -38,9 +38,15 @@ from ringfence.policy import load_policy
 from ringfence.policy_text import difference, switch_service
 from ringfence.render import duration, plural
 from ringfence.values import address as address_form
-from ringfence.whitelist import covered_bans
+from ringfence.whitelist import AT_WORK, covered_bans
 
 MOST_ROWS = 100_000
+KEPT = {
+    "loopback": "a loopback address",
+    "our own address": "one of this machine's own addresses",
+    AT_WORK: "where an administrator is logged in from",
+}
+"""What the notes of entries that nobody wrote mean."""
 TEN_YEARS = 10 * 365 * 86400.0
 
 
@@ -122,7 +128,7 @@ class Commands:
             return ""
         if entry in self.guard.whitelist.entries():
             return f"{entry.target} is on the whitelist"
-        return f"{entry.target}: {entry.note}"
+        return f"{entry.target} is {KEPT.get(entry.note, entry.note)}"
 
     # --- whitelist and lockdown
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import ringfence
-from ringfence.assemble import assemble, lock, policy_in_force
+from ringfence.assemble import assemble, lock, policy_in_force, restore
 from ringfence.commands import Commands
 from ringfence.control import ControlServer, Table
 from ringfence.errors import LedgerError, RingfenceError
@@ -28,7 +28,7 @@ from ringfence.render import plural, safe
 from ringfence.settings import Settings, load_settings
 from ringfence.whitelist import resolve
 
-BATCH = 4096
+BATCH = 8192
 """Sightings that are committed together while catching up."""
 TICK = 1.0
 RESCAN = 3.0
@@ -124,10 +124,12 @@ class Daemon:
     async def _pump(self) -> None:
         """Carry logs through as long as there is something to read; wait for the ledger when it fails."""
         guard = self.guard
+        for _ in restore(guard):
+            await asyncio.sleep(0)
         while True:
             self._wake.clear()
             try:
-                busy = guard.take(BATCH) or guard.settle()
+                busy = guard.pipeline.take(BATCH) or guard.pipeline.settle()
             except LedgerError as error:
                 self._ledger_failed(error)
                 self._detach()
@@ -286,6 +288,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
             gc.collect()
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
             asyncio.run(Daemon(guard, Notifier()).run())
         finally:
             guard.watch.close()

@@ -9,6 +9,7 @@ from ringfence.detect import WindowView
 from ringfence.guard import Guard
 from ringfence.model import EVERY, FOREVER, Ban
 from ringfence.render import local_time
+from ringfence.reports import ban_row, end_bans
 
 MOST_EARLIER = 20
 
@@ -16,6 +17,7 @@ MOST_EARLIER = 20
 def explain(guard: Guard, address: str, limit: int) -> Explanation:
     """Everything that is known about `address` (or a network), `limit` events at most."""
     now = guard.clock()
+    end_bans(guard)
     bans = guard.bans_on(address)
     evidence = [event for ban in bans[:3] for event in guard.ledger.evidence(ban.id)]
     windows = guard.detector.windows(address, now)
@@ -24,14 +26,15 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
         ban for target in guard.targets_of(address) for ban in guard.ledger.history(target) if ban.ended is not None
     ]
     packets = guard.barrier.packets()
+    rows = [ban_row(guard, ban, packets) for ban in bans]
     allowed = guard.whitelist.covering(address, now)
     spared = any(entry.service == EVERY for entry in allowed)
     return Explanation(
         address=address,
         banned=bool(bans) and not spared,
-        verdict=_verdict(address, bans, spared, attacker is not None),
+        verdict=_verdict(address, bans, spared, attacker is not None, all(row.state == "enforced" for row in rows)),
         reasons=[*(_because(ban) for ban in bans), *_but(guard, address, windows, bool(allowed))],
-        bans=[BanRow.of(ban, packets.get((ban.target, ban.service))) for ban in bans],
+        bans=rows,
         earlier=[BanRow.of(ban) for ban in sorted(earlier, key=lambda ban: -ban.since)[:MOST_EARLIER]],
         evidence=[EventRow.of(event) for event in evidence[-limit:]],
         windows=[_window(guard, view) for view in windows if view.counted or view.uncounted],
@@ -41,18 +44,14 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
     )
 
 
-def _verdict(address: str, bans: list[Ban], spared: bool, known: bool) -> str:
+def _verdict(address: str, bans: list[Ban], spared: bool, known: bool, in_force: bool) -> str:
     if bans and spared:
         return f"{address} is banned on paper, but the whitelist lets it in"
     if bans:
         services = sorted({"all services" if ban.service == EVERY else ban.service for ban in bans})
         until = max(ban.until for ban in bans)
         end = "for good" if until == FOREVER else f"until {local_time(until)}"
-        state = (
-            ""
-            if all(ban.state == "enforced" for ban in bans)
-            else " (not in force yet: the kernel has not confirmed it)"
-        )
+        state = "" if in_force else " (not in force yet: the kernel has not confirmed it)"
         return f"{address} is banned from {', '.join(services)} {end}{state}"
     return f"{address} is not banned" if known else f"{address} is not banned and has never failed to log in"
 

@@ -1,6 +1,6 @@
 """The running guard without its loop: the parts, and what has to happen to all of them together.
 
-The way of a chunk of log is here (`take`), as is every change that touches more than one part. Time comes from `clock`.
+Every change that touches more than one part is here; the way of a line is `pipeline`. Time comes from `clock`.
 Nothing here waits: what must not block the loop (host names) is done by the daemon and handed in.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
-from operator import attrgetter
 
 from msgspec import Struct
 
@@ -18,8 +17,9 @@ from ringfence.detect.allow import covered_by
 from ringfence.enforce.reconcile import Difference
 from ringfence.errors import NotFoundError
 from ringfence.ledger import Ledger, PolicyRevision, Recorded
-from ringfence.model import EVERY, AllowEntry, Ban, Event, Lockdown, Policy, Position, Service, Verdict
+from ringfence.model import EVERY, AllowEntry, Ban, Lockdown, Policy, Service, Verdict
 from ringfence.parse.parser import Parser
+from ringfence.pipeline import Pipeline
 from ringfence.policy import load_policy
 from ringfence.render import duration, plural
 from ringfence.settings import Settings
@@ -30,14 +30,6 @@ MOST_TOLD = 10
 """Bans told one by one at a time; of more only the number."""
 
 Say = Callable[[str], None]
-
-
-class Batch(Struct):
-    """What was made of some chunks and is to be committed as one."""
-
-    events: list[Event]
-    verdicts: list[Verdict]
-    positions: list[Position]
 
 
 class Parts(Struct, kw_only=True):
@@ -75,62 +67,14 @@ class Guard:
         self.clock = clock
         self.say = say
         self.started = clock()
-        self.pending: Batch | None = None
         self.ledger_trouble = ""
         self.hosts_changed = False
         self.catalogue_problems = list(parts.catalogue_problems)
+        self.pipeline = Pipeline(
+            parts.watch, parts.parser.attempts, parts.detector, parts.ledger, parts.barrier, clock, self._tell
+        )
 
-    # --- the way of a line
-
-    def take(self, most_events: int) -> bool:
-        """Read some chunks and carry them through; False when there was nothing to read.
-
-        Chunks are gathered until they hold `most_events` sightings (or as many kB): one transaction costs the same
-        for many, but commands and live logs are not to wait for long.
-        Raises LedgerError when it can't be committed; it then stays `pending` and nothing more may be read.
-        """
-        if self.pending is None:
-            sightings: list[Event] = []
-            positions: dict[str, Position] = {}
-            work = 0
-            while work < most_events and (chunk := self.watch.next()) is not None:
-                found = self.watch.sightings(chunk)
-                positions[chunk.source] = chunk.position
-                sightings += found
-                work += len(found) + (len(chunk.data) >> 10) + 1
-            if not positions:
-                return False
-            if len(positions) > 1:
-                # Two logs may tell of one attempt, one of them better: as near to the order of time as can be had.
-                self.parser.attempts.expect(sightings)
-                sightings.sort(key=attrgetter("time"))
-            events = self.parser.attempts.feed(sightings)
-            self.pending = Batch(events, self.detector.feed(events), list(positions.values()))
-        self._commit(self.pending)
-        self.pending = None
-        return True
-
-    def settle(self) -> bool:
-        """Count what was held back for a later line that did not come; call it when everything is read."""
-        events = self.parser.attempts.finish(self.clock())
-        if not events:
-            return False
-        self.pending = Batch(events, self.detector.feed(events), [])
-        return self.take(0)
-
-    def _commit(self, batch: Batch) -> None:
-        now = self.clock()
-        recorded = self.ledger.record(batch.events, batch.verdicts, batch.positions, now)
-        if batch.verdicts:
-            self._enforce(recorded, now)
-            self._tell(recorded, batch.verdicts)
-
-    def _enforce(self, recorded: Recorded, now: float) -> None:
-        if recorded.evicted:
-            self.barrier.open(recorded.evicted)
-        confirmed = self.barrier.close(recorded.wanted, now)
-        if confirmed:
-            self.ledger.mark_enforced([ban for ban in recorded.wanted if ban.id in confirmed], now)
+    # --- what is told
 
     def _tell(self, recorded: Recorded, verdicts: Sequence[Verdict]) -> None:
         """One line a ban: whom, from what, for how long, why."""
@@ -139,14 +83,8 @@ class Guard:
             verdict = last.get((ban.target, ban.service))
             length = duration(ban.until - (verdict.time if verdict is not None else ban.since))
             why = "" if verdict is None else f": rule {verdict.rule}, {self._counted(verdict)}"
-            failed = self.barrier.missing.get(ban.id)
-            state = (
-                f" (NOT in force: {failed})"
-                if failed
-                else ""
-                if self.barrier.blocks
-                else " (monitor mode: not blocked)"
-            )
+            failed = self.barrier.missing.get(ban.id) if self.barrier.blocks else "monitor mode"
+            state = f" (NOT in force: {failed})" if failed else ""
             word = "banned" if verdict is None or ban.since >= verdict.time else "banned for longer:"
             self.say(f"{word} {ban.target} from {_service(ban)} for {length}{why}{state}")
         if len(recorded.wanted) > MOST_TOLD:
@@ -168,6 +106,7 @@ class Guard:
     def close(self, bans: Sequence[Ban]) -> str:
         """Put bans in force that the ledger holds; returns why one is not, or nothing."""
         now = self.clock()
+        self.pipeline.forget(bans)
         confirmed = self.barrier.close(bans, now)
         if confirmed:
             self.ledger.mark_enforced([ban for ban in bans if ban.id in confirmed], now)
@@ -178,6 +117,7 @@ class Guard:
 
     def open(self, bans: Sequence[Ban]) -> str:
         """Let in again whose bans the ledger ended; returns why that failed, or nothing."""
+        self.pipeline.forget(bans)
         why = self.barrier.open(bans)
         for ban in bans:
             self.detector.forget(ban.target, None if ban.service == EVERY else ban.service)
@@ -234,6 +174,7 @@ class Guard:
             return None
         now = self.clock()
         bans = self.ledger.bans()
+        self.pipeline.forget_all()
         before = self.barrier.trouble
         difference = self.barrier.reconcile(bans, self.whitelist.list.all, self.ledger.lockdown(now), now)
         if self.barrier.trouble != before:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 from typing import Literal
 
 import psutil
+from msgspec import structs
 
 import ringfence
 from ringfence.answers import (
@@ -25,10 +28,10 @@ from ringfence.answers import (
     StoreRow,
     stamp,
 )
-from ringfence.errors import NotFoundError
+from ringfence.errors import LedgerError, NotFoundError
 from ringfence.guard import Guard
 from ringfence.ledger import PolicyRevision
-from ringfence.model import EVERY
+from ringfence.model import EVERY, Ban
 from ringfence.policy_text import describe_rule
 from ringfence.render import plural
 from ringfence.values import format_ports
@@ -50,6 +53,7 @@ def attacks(
     offset: int,
 ) -> Attacks:  # fmt: skip
     """A page of the attack list, most first."""
+    end_bans(guard)
     order, descending = SORTS[sort]
     harmless = guard.policy.limits.harmless
     wanted = {"harmless": harmless, "level": level, "service": service or None, "text": match or None}
@@ -63,21 +67,35 @@ def bans(guard: Guard, *, service: str, history: bool, match: str, limit: int, o
     if service and service != EVERY and service not in guard.services:
         raise NotFoundError(f"there is no service {service!r}; known: {', '.join(sorted(guard.services))}")
     active = None if history else True
+    end_bans(guard)
     text = match or None
     total = guard.ledger.count_bans(active=active, service=service or None, text=text)
     found = guard.ledger.bans(
         active=active, service=service or None, text=text, order="since", descending=True, limit=limit, offset=offset
     )
     packets = guard.barrier.packets()
-    rows = [BanRow.of(ban, packets.get((ban.target, ban.service)) if ban.ended is None else None) for ban in found]
-    return Bans(total=total, rows=rows)
+    return Bans(total=total, rows=[ban_row(guard, ban, packets) for ban in found])
+
+
+def ban_row(guard: Guard, ban: Ban, packets: Mapping[tuple[str, str], int]) -> BanRow:
+    """A ban with what it dropped; it is only called enforced while the kernel is known to hold it."""
+    known = guard.barrier.blocks and not guard.barrier.unsure
+    row = BanRow.of(ban, packets.get((ban.target, ban.service), 0) if known and ban.ended is None else None)
+    return row if known or row.state != "enforced" else structs.replace(row, state="wanted")
+
+
+def end_bans(guard: Guard) -> None:
+    """A ban whose time is over is over in every answer, not only after the guard's next look at the clock."""
+    with contextlib.suppress(LedgerError):  # the disk is full: then the guard says so anyway
+        guard.ledger.expire(guard.clock())
 
 
 def status(guard: Guard) -> Status:
     """How the guard is, with its problems first."""
+    end_bans(guard)
     problems = guard.problems()
     running = guard.ledger.count_bans(active=True)
-    wanted = len(guard.barrier.missing) if guard.barrier.blocks else running
+    wanted = len(guard.barrier.missing) if guard.barrier.blocks and not guard.barrier.unsure else running
     services = [_service(guard, name) for name in sorted(guard.services)]
     sources = guard.watch.rows()
     watched = [row for row in services if row.enabled and row.sources]
@@ -132,7 +150,7 @@ def diag(guard: Guard) -> Diag:
     stores = [
         StoreRow(
             name="bans", capacity=size.bans_capacity, used=size.bans_now, free=size.bans_capacity - size.bans_now,
-            peak=size.bans_peak, overflows=size.bans_overflow, bytes_per_item=0,
+            peak=size.bans_peak, overflows=size.bans_overflow, bytes_per_item=-1,
         ),
         StoreRow(
             name="tracked addresses", capacity=tracked.capacity, used=tracked.tracked,

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ringfence.answers import SourceRow, stamp
+from ringfence.errors import SensorError
 from ringfence.model import Event, Position
 from ringfence.parse.catalogue import Catalogue
 from ringfence.parse.parser import Parser
@@ -23,6 +24,7 @@ from ringfence.sense.journal import JournalSensor
 from ringfence.settings import Settings
 
 JOURNAL = "journal"
+LINE_BREAK = b"\n"
 JOURNAL_FOLDERS = (Path("/run/log/journal"), Path("/var/log/journal"))
 
 
@@ -124,7 +126,10 @@ class Watch:
         self.files = FileSensor(sorted(self.plan.files), files)
         self.journal: JournalSensor | None = None
         if self.plan.units or self.plan.identifiers:
-            self.journal = JournalSensor(sorted(self.plan.units), sorted(self.plan.identifiers), known.get(JOURNAL))
+            try:
+                self.journal = JournalSensor(sorted(self.plan.units), sorted(self.plan.identifiers), known.get(JOURNAL))
+            except SensorError as error:
+                self.plan.problems.append(str(error))
 
     @property
     def sensors(self) -> list[FileSensor | JournalSensor]:
@@ -142,6 +147,18 @@ class Watch:
 
     def sightings(self, chunk: Chunk) -> list[Event]:
         """What the lines of `chunk` tell."""
+        try:
+            return self._sightings(chunk)
+        except Exception as error:  # one log that we can't make sense of must not end the guarding of all others
+            self._readers.pop(chunk.source, None)
+            fault = f"{type(error).__name__}: {error}"
+            self._said.append(
+                f"{chunk.source}: {chunk.data.count(LINE_BREAK)} lines from line {chunk.first_line} on were not "
+                f"understood ({fault}); please report it"
+            )
+            return []
+
+    def _sightings(self, chunk: Chunk) -> list[Event]:
         reader = self._readers.get(chunk.source)
         if reader is None:
             journal = chunk.source == JOURNAL
@@ -175,7 +192,8 @@ class Watch:
 
     def troubles(self) -> list[str]:
         """What went wrong with logs since the last call, each thing once."""
-        said = [trouble for sensor in self.sensors for trouble in sensor.troubles()]
+        said, self._said = self._said, []
+        said += [trouble for sensor in self.sensors for trouble in sensor.troubles()]
         return said + [trouble for reader in self._readers.values() for trouble in reader.troubles()]
 
     def standing(self) -> list[str]:

@@ -19,7 +19,7 @@ import msgspec
 from lab import Machine, Net
 from lab.machine import die_with_parent, until
 
-from ringfence.answers import Attacks, AttackRow, BanRow, Bans, Explanation, Status
+from ringfence.answers import AttackRow, Attacks, BanRow, Bans, Explanation, Status
 from ringfence.control import Client
 from ringfence.errors import RingfenceError
 
@@ -35,6 +35,7 @@ path = "{ledger}"
 socket = "{socket}"
 [logs]
 journal = false
+timezone = "UTC"
 [catalogue]
 directories = []
 cache = "{cache}"
@@ -44,10 +45,9 @@ file = "{policy}"
 
 
 class Guard:
-    """`ringfence run` inside `machine`; `machine` None is right here, without a firewall of its own to play with.
+    """`ringfence run` inside `machine`, with its files in `folder`. It finds the usual logs below /var/log by itself.
 
-    Its files are in `folder`. It finds the usual logs below /var/log by itself. `settings` is added to the settings file;
-    `prefix` is put in front of its command line (setpriv and the like).
+    `settings` is added to the settings file; `prefix` is put in front of its command line (setpriv and the like).
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Guard:
         """Why an address is banned or not."""
         return self.ask(Explanation, "explain", address=address, limit=1000)
 
-    def until(self, check: Callable[[], T], what: str, seconds: float = 10.0) -> T:
+    def until(self, check: Callable[[], T | None], what: str, seconds: float = 10.0) -> T:
         """Wait until `check` is true; an answer that does not come is not true. Fails with what the guard said."""
 
         def checked() -> Any:

@@ -20,9 +20,7 @@ Count = Callable[..., list[Event]]
 CLIENT = "203.0.113.7"
 MOMENT = datetime(2026, 11, 21, 20, 34, 50, tzinfo=UTC).timestamp()
 FAILED = f"Failed password for root from {CLIENT} port 50122 ssh2"
-PJSIP = (
-    f"Request 'REGISTER' from '<sip:6001@h>' failed for '{CLIENT}:5060' (callid: abc@x) - Failed to authenticate"
-)
+PJSIP = f"Request 'REGISTER' from '<sip:6001@h>' failed for '{CLIENT}:5060' (callid: abc@x) - Failed to authenticate"
 
 
 class TestSyslog:
@@ -48,7 +46,13 @@ class TestSyslog:
 
     @pytest.mark.parametrize(
         "beginning",
-        ["Nov 21 20:34:50 pbx myapp[1234]: ", "Nov 21 20:34:50 pbx my sshd[1]: ", "pbx sshd[1234]: ", "", "Nov 21 pbx sshd[1]: "],
+        [
+            "Nov 21 20:34:50 pbx myapp[1234]: ",
+            "Nov 21 20:34:50 pbx my sshd[1]: ",
+            "pbx sshd[1234]: ",
+            "",
+            "Nov 21 pbx sshd[1]: ",
+        ],
     )
     def test_another_program_or_no_stamp_is_not_believed(self, count: Count, beginning: str) -> None:
         assert count(beginning + FAILED) == []
@@ -81,9 +85,9 @@ class TestAsterisk:
             "[2026-11-21 20:34:50] \x1b[1;33mNOTICE\x1b[0m[25528]: \x1b[1;37mres_pjsip/pjsip_distributor.c\x1b[0m:"
             "\x1b[1;37m688\x1b[0m \x1b[1;37mlog_failed_request\x1b[0m: ",
             "\x1b[0m[2026-11-21 20:34:50] \x1b[1;33mNOTICE\x1b[0m[25528][C-00000001]: res_pjsip/pjsip_distributor.c: ",
-            "Nov 21 20:34:50 pbx asterisk[812]: NOTICE[25528]: res_pjsip/pjsip_distributor.c:688 in log_failed_request: ",
+            "Nov 21 20:34:50 pbx asterisk[812]: NOTICE[25528]: res_pjsip/pjsip_distributor.c:688 in log_failed_request: ",  # noqa: E501
             "<133>Nov 21 20:34:50 pbx asterisk[812]: NOTICE[25528] res_pjsip/pjsip_distributor.c: ",
-            "2026-11-21T20:34:50.000+00:00 pbx asterisk[812]: NOTICE[25528][C-00000001]: res_pjsip/pjsip_distributor.c: ",
+            "2026-11-21T20:34:50.000+00:00 pbx asterisk[812]: NOTICE[25528][C-00000001]: res_pjsip/pjsip_distributor.c: ",  # noqa: E501
         ],
     )
     def test_every_form_is_read(self, count: Count, beginning: str) -> None:
@@ -92,7 +96,9 @@ class TestAsterisk:
         ]
 
     def test_colour_at_the_end_is_no_part_of_a_name(self, count: Count) -> None:
-        line = f"[2026-11-21 20:34:50] WARNING[25556] chan_iax2.c: Host {CLIENT}:6035 failed to authenticate as 910\x1b[0m"
+        line = (
+            f"[2026-11-21 20:34:50] WARNING[25556] chan_iax2.c: Host {CLIENT}:6035 failed to authenticate as 910\x1b[0m"
+        )
         assert [event.account for event in count(line)] == ["910"]
 
 
@@ -141,7 +147,9 @@ class TestJournal:
             b'{"MESSAGE": [1, 2, 999999]}', b'{"MESSAGE": null}', b'{"MESSAGE": ["a"]}',
         ],
     )  # fmt: skip
-    def test_broken_entries_are_passed_over_and_the_line_numbers_stay(self, catalogue: Catalogue, broken: bytes) -> None:
+    def test_broken_entries_are_passed_over_and_the_line_numbers_stay(
+        self, catalogue: Catalogue, broken: bytes
+    ) -> None:
         events = self.read(catalogue, self.entry(), broken, self.entry())
         assert [(event.address, event.line) for event in events] == [(CLIENT, 0), (CLIENT, 2)]
 
@@ -184,7 +192,7 @@ envelope = "none"
 template = '{address} {_:word} {account} \\[{stamp}\\] "{detail:quoted}" 401 {_:number} "{_:quoted}" "{_:quoted}"'
 hints = ['" 401 ']
 examples = [{ line = '203.0.113.7 - bob [21/Nov/2026:20:34:50 +0000] "GET / HTTP/1.1" 401 12 "-" "curl"', account = "bob" }]
-"""
+"""  # noqa: E501
 
 
 class TestOthers:
@@ -206,9 +214,9 @@ class TestOthers:
             (f"2026/11/21 20:34:50 login of bob from {CLIENT} refused", "text"),
             (f"[21/Nov/2026:20:34:50 +0000] login of bob from {CLIENT} refused", "text"),
             (f"{int(MOMENT)}.0: login of bob from {CLIENT} refused", "text"),
-            (f'2026/11/21 20:34:50 [error] 7#7: *1 user "bob": password mismatch, client: {CLIENT}, server: _, request: "GET /"',
+            (f'2026/11/21 20:34:50 [error] 7#7: *1 user "bob": password mismatch, client: {CLIENT}, server: _, request: "GET /"',  # noqa: E501
              "nginx-error"),
-            (f'[Sat Nov 21 20:34:50.000000 2026] [auth_basic:error] [pid 7:tid 140] [client {CLIENT}:5] AH01617: user bob: '
+            (f'[Sat Nov 21 20:34:50.000000 2026] [auth_basic:error] [pid 7:tid 140] [client {CLIENT}:5] AH01617: user bob: '  # noqa: E501
              'authentication failure for "/x": Password Mismatch', "apache-error"),
             (f'[Sat Nov 21 20:34:50 2026] [error] [pid 7] [client {CLIENT}:5] AH01617: user bob: '
              'authentication failure for "/x": Password Mismatch', "apache-error"),

@@ -73,7 +73,9 @@ class TestLanguage:
         assert fields(template, "door 12 stays shut for ::1", types) is None
 
     def test_the_field_called_underscore_is_skipped_and_may_stand_often(self) -> None:
-        assert fields("{_} login of {_:number} refused for {address}", "x login of 7 refused for ::1") == {"address": "::1"}
+        assert fields("{_} login of {_:number} refused for {address}", "x login of 7 refused for ::1") == {
+            "address": "::1"
+        }
 
     def test_both_ends_are_anchored(self) -> None:
         assert fields("login refused for {address}", "login refused for ::1 or so") is None
@@ -113,7 +115,11 @@ class TestFreeText:
 
     @pytest.mark.parametrize(
         "template",
-        ["login of {account} from {address} refused", "login from {address} refused for {account}", "from {address} refused"],
+        [
+            "login of {account} from {address} refused",
+            "login from {address} refused for {account}",
+            "from {address} refused",
+        ],
     )
     def test_free_text_on_one_side_is_not(self, template: str) -> None:
         assert compile_template(template, NONE).ambiguous == ""

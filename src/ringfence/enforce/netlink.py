@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..errors import EnforceError
-from .nft import NETLINK_NETFILTER, NO_RIGHT
+from .nft import NETLINK_NETFILTER, forbidden
 
 NFPROTO_INET: Final = 1
 SUBSYSTEM: Final = 10  # NFNL_SUBSYS_NFTABLES
@@ -242,7 +242,7 @@ def _make_room(link: socket.socket) -> None:
 def _reason(number: int) -> str:
     """What an error number of a transaction means here."""
     if number == errno.EPERM:
-        return NO_RIGHT
+        return forbidden()
     if number == errno.ENFILE:
         return "nftables refused a change: the set is full"
     return f"nftables refused a change: {os.strerror(number) if number else 'the kernel did not answer'}"
@@ -358,7 +358,7 @@ def _raise(number: int) -> None:
     if number == -errno.EINTR:
         raise Interrupted
     if number == -errno.EPERM:
-        raise EnforceError(NO_RIGHT)
+        raise EnforceError(forbidden())
     if number:
         raise EnforceError(f"the kernel does not let us read its rule set: {os.strerror(-number)}")
 

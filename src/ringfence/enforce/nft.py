@@ -30,6 +30,10 @@ NO_RIGHT = (
     "the kernel refuses changes of nftables: this process lacks CAP_NET_ADMIN; run as root, or give the systemd "
     "unit AmbientCapabilities=CAP_NET_ADMIN"
 )
+OWNED = (
+    "the kernel refuses changes of nftables although this process has CAP_NET_ADMIN: another program owns table inet "
+    'ringfence ("flags owner" in `nft list ruleset`), or this container may not change the firewall'
+)
 
 
 class Nft:
@@ -97,6 +101,11 @@ def usable() -> str | None:
     return None
 
 
+def forbidden() -> str:
+    """Why the kernel said EPERM, and what to do."""
+    return OWNED if may_administer() else NO_RIGHT
+
+
 def may_administer() -> bool:
     """Whether this thread holds CAP_NET_ADMIN, by `CapEff` of proc(5)."""
     for line in Path("/proc/thread-self/status").read_text().splitlines():
@@ -148,5 +157,5 @@ def _explain(error: str) -> str:
     """nft's message in one line; the lines that quote our commands can be megabytes long and are left out."""
     first = error[:_SHOWN].partition("\n")[0].strip() or "no reason given"
     if "Operation not permitted" in first:
-        return NO_RIGHT
+        return forbidden()
     return f"nftables refused a change: {first}"

@@ -46,7 +46,10 @@ class Places:
             if ban.until <= now:
                 continue
             if ban.service not in self._closable:
-                rejected[ban.id] = f"service {ban.service!r} has no known ports that could be closed"
+                rejected[ban.id] = (
+                    f"service {ban.service!r} has no known ports that could be closed; "
+                    f"name them in the settings: [services.{ban.service}] ports = [...]"
+                )
                 continue
             try:
                 packed, length = parsed = target(ban.target)

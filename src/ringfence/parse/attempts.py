@@ -68,11 +68,11 @@ class Attempts:
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self._patterns = {pattern.id: pattern for pattern in patterns}
-        self._plain = frozenset(pattern.id for pattern in self._patterns.values() if _is_plain(pattern))
         # A session that only one line told of, as nearly all are, is that line's event: it costs nothing.
         self._sessions: dict[str, Event | _Session] = {}
         # Patterns that others yield to, and which of them were seen.
         self._better = frozenset(better for pattern in self._patterns.values() for better in pattern.yields_to)
+        self._plain = frozenset(pattern.id for pattern in self._patterns.values() if _is_plain(pattern)) - self._better
         self._seen: set[str] = set()
         self._challenges = Challenges()
         self._logs: dict[str, str] = {}

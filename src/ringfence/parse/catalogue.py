@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ringfence.errors import CatalogueError
 from ringfence.model import Service
 from ringfence.parse import envelope
-from ringfence.parse.template import Template, compile_template
+from ringfence.parse.template import SHORTEST_FRAGMENT, compile_template
 
 Outcome = Literal["failed", "succeeded"]
 Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "none"]
@@ -63,11 +63,11 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     proven: bool | None = None
     attempt: Attempt = "counts"
     repeats: Literal["new", "same"] = "new"
-    lines: int = 1
+    lines: Annotated[int, Meta(ge=1)] = 1
     raw: bool = False
     yields_to: tuple[str, ...] = ()
     join: tuple[str, ...] | None = None
-    within: float | None = None
+    within: Annotated[float, Meta(gt=0)] | None = None
     hints: tuple[str, ...] = ()
     examples: tuple[Example, ...] = ()
     counter_examples: tuple[str, ...] = ()
@@ -151,8 +151,10 @@ def load_catalogue(directories: Sequence[Path] = ()) -> Catalogue:
     for file, origin in _files(directories, problems):
         try:
             entry = _read(file, origin)
-            kinds[entry.kind] = _kind(entry, origin, file)
-            ports |= {name: tuple(_port(port, origin, file) for port in given) for name, given in entry.services.items()}
+            kind = _kind(entry, origin, file)
+            given = entry.services.items()
+            ports |= {name: tuple(_port(port, origin, file) for port in texts) for name, texts in given}
+            kinds[entry.kind] = kind
         except CatalogueError as error:
             problems.append(str(error))
     used = {pattern.service for kind in kinds.values() for pattern in kind.patterns} | set(ports)
@@ -196,14 +198,17 @@ def _read(file: Traversable, origin: str) -> KindFile:
 def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
     text = file.read_text(encoding="utf-8")
     if entry.envelope not in envelope.ENVELOPES:
+        where = f"{origin}:{_line_of('envelope', entry.envelope, text)}"
         known = ", ".join(envelope.ENVELOPES)
-        raise CatalogueError(f"{origin}: envelope {entry.envelope!r} is unknown; known are: {known}")
-    patterns = []
+        raise CatalogueError(f"{where}: envelope {entry.envelope!r} is unknown; known are: {known}")
+    patterns: list[Pattern] = []
     for pattern in entry.pattern:
         try:
+            if any(pattern.name == known.id.partition("/")[2] for known in patterns):
+                raise CatalogueError("the name stands twice")
             patterns.append(_pattern(entry, pattern))
         except CatalogueError as error:
-            where = f"{origin}:{_line_of(pattern.name, text)}: pattern {pattern.name!r}"
+            where = f"{origin}:{_line_of('name', pattern.name, text)}: pattern {pattern.name!r}"
             raise CatalogueError(f"{where}: {error}") from error
     return Kind(
         name=entry.kind,
@@ -233,7 +238,8 @@ def _line_of_error(told: str, text: str) -> int:
         tables = [found.start() for found in re.finditer(r"^\s*\[\[\s*pattern\s*\]\]", text, re.MULTILINE)]
         start = tables[int(path[1])] if int(path[1]) < len(tables) else 0
     name = key[1] if key else next(iter(re.findall(r"\w+", path[2] if path else "")), "")
-    found = re.compile(rf"^[^#\n]*?\b{re.escape(name)}\b[\"']?\s*[=\]]", re.MULTILINE).search(text, start) if name else None
+    key_or_table = re.compile(rf"^[^#\n]*?\b{re.escape(name)}\b[\"']?\s*[=\]]", re.MULTILINE)
+    found = key_or_table.search(text, start) if name else None
     return text.count("\n", 0, found.start() if found else start) + 1
 
 
@@ -245,12 +251,17 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         raise CatalogueError(f"envelope {surrounding!r} is unknown")
     programs = kind.programs if entry.programs is None else entry.programs
     template = compile_template(entry.template, kind.types)
-    expression = envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding)
+    expression = _bytewise(
+        envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding)
+    )
     try:
         groups = set(re.compile(expression, re.MULTILINE | re.ASCII).groupindex)
     except re.error as error:
         raise CatalogueError(f"gives no valid regular expression: {error}") from error
-    join = _join(entry, template, groups)
+    join = _join(entry, groups)
+    short = next((hint for hint in entry.hints if len(hint) < SHORTEST_FRAGMENT), None)
+    if short is not None:
+        raise CatalogueError(f"the hint {short!r} is shorter than {SHORTEST_FRAGMENT} characters")
     return Pattern(
         id=f"{kind.kind}/{entry.name}",
         kind=kind.kind,
@@ -261,7 +272,7 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         envelope=surrounding,
         expression=expression,
         fragments=entry.hints or (template.fragment,),
-        ambiguous=template.ambiguous,
+        ambiguous=_bytewise(template.ambiguous),
         encoded={name: kind for name, kind in template.fields.items() if kind in ("quoted", "percent")},
         attempt=entry.attempt,
         repeats=entry.repeats,
@@ -276,9 +287,16 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
     )
 
 
-def _join(entry: PatternEntry, template: Template, groups: set[str]) -> tuple[str, ...]:
-    if not groups & {"address", "json"} and entry.attempt != "none":
+def _bytewise(text: str) -> str:
+    """As the reader sees text: each byte of its UTF-8 as one character."""
+    return text.encode().decode("latin-1")
+
+
+def _join(entry: PatternEntry, groups: set[str]) -> tuple[str, ...]:
+    if not groups & {"address", "json"}:
         raise CatalogueError("names no {address}")
+    if not groups & {"stamp", "json"}:
+        raise CatalogueError('names no {stamp}, which the envelope "none" leaves to the template')
     if entry.join is not None:
         unknown = set(entry.join) - groups
         if unknown:

@@ -117,17 +117,22 @@ class Reader:
         add, line_start, count, source = events.append, text.rfind, text.count, self.source
         candidates, times, addresses = self._candidates, self._stamps.known, self._addresses
         taken = counted_to = 0
+        torn_at, torn = -1, set[int]()  # a line full of fragments is tried once for each, not once for each place
         line = first_line
         for end, index in hits:
             if end <= taken:
                 continue
             start = line_start("\n", 0, end) + 1
+            if start == torn_at and index in torn:
+                continue
             for compiled in candidates[index]:
                 match = compiled.match(text, start)
                 if match is not None:
                     break
             else:
                 self._note_torn(text, start, candidates[index], finds)
+                torn = {*torn, index} if start == torn_at else {index}
+                torn_at = start
                 continue
             taken = match.end()
             line += count("\n", counted_to, start)
@@ -204,7 +209,8 @@ class Reader:
             session = values[only]
         else:  # with the address in its one spelling: two logs may spell it differently
             place = compiled.address
-            session = "/".join([address if number == place else values[number] for number in compiled.join])
+            parts = [address if number == place else values[number] for number in compiled.join]
+            session = "/".join([pattern.service, *parts])
         event = Event(
             time,
             address,
@@ -241,7 +247,7 @@ class Reader:
             compiled.pattern.id,
             self.source,
             line,
-            report.session or address,
+            f"{report.service}/{address}/{report.session}",
         )
 
     def _canonical(self, written: str) -> str | None:

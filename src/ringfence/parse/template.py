@@ -50,7 +50,7 @@ FIELD_TYPES: Final = {
 """The type that a field has by its name; any other field is `text`."""
 
 _TOKEN = re.compile(r"\\(?P<literal>.)|\{(?P<field>[a-z_]+)(?::(?P<type>[a-z_]+))?\}|(?P<mark>[\[\]()|])", re.DOTALL)
-_SHORTEST_FRAGMENT = 5
+SHORTEST_FRAGMENT = 5
 _WITHOUT_BLANKS = frozenset({"word", "number", "hex", "percent", "address", "port"})
 
 
@@ -84,9 +84,9 @@ def compile_template(text: str, types: dict[str, str]) -> Template:
     if doubled:
         raise CatalogueError(f"the field {{{doubled.pop()}}} stands twice")
     fragment = _fragment(parts)
-    if len(fragment) < _SHORTEST_FRAGMENT:
+    if len(fragment) < SHORTEST_FRAGMENT:
         raise CatalogueError(
-            f"no run of {_SHORTEST_FRAGMENT} or more fixed characters outside of [ ] and ( ) to look for the line by"
+            f"no run of {SHORTEST_FRAGMENT} or more fixed characters outside of [ ] and ( ) to look for the line by"
         )
     typed = {part.field: part.type for part in parts if part.field}
     return Template("".join(_hurried(parts)), fragment, typed, _ambiguous(parts), parts[-1].free)
