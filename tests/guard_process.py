@@ -160,7 +160,7 @@ files = ["{self.log}"]
             try:
                 found = check()
             except RingfenceError:
-                found = None  # type: ignore[assignment]
+                found = None
             if found:
                 return found
             if time.monotonic() > end:

@@ -119,9 +119,7 @@ class _Log:
         self.cut_lines += count
 
 
-def _in_order(
-    logs: list[_Log], attempts: Attempts, progress: Callable[[int], None] | None
-) -> Iterator[list[Event]]:
+def _in_order(logs: list[_Log], attempts: Attempts, progress: Callable[[int], None] | None) -> Iterator[list[Event]]:
     if len(logs) == 1:
         while sightings := logs[0].read(progress):
             yield sightings

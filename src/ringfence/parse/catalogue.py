@@ -251,9 +251,7 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         raise CatalogueError(f"envelope {surrounding!r} is unknown")
     programs = kind.programs if entry.programs is None else entry.programs
     template = compile_template(entry.template, kind.types)
-    expression = _bytewise(
-        envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding)
-    )
+    expression = _bytewise(envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding))
     try:
         groups = set(re.compile(expression, re.MULTILINE | re.ASCII).groupindex)
     except re.error as error:

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 import hyperscan
@@ -77,4 +76,4 @@ def _keep(database: hyperscan.Database, file: Path) -> None:
 
 
 def _digest(fragments: list[str]) -> str:
-    return hashlib.sha256("\0".join([metadata.version("hyperscan"), *fragments]).encode()).hexdigest()[:24]
+    return hashlib.sha256("\0".join([getattr(hyperscan, "__version__", ""), *fragments]).encode()).hexdigest()[:24]
