@@ -33,7 +33,8 @@ This page is written by `python -m bench.run --markdown docs/benchmarks.md`; wha
 told in [bench/README.md](../bench/README.md). A ratio says how many times better the first row of its table is than the
 row it stands in; below 1 the other is better.
 
-Measured with `{command}` on: {machine}.
+Measured with `{command}`.
+Machine: {machine}.
 
 {tables}"""
 

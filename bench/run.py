@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import shlex
 import signal
 import subprocess
 import sys
@@ -78,7 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
             results.append(result)
             print(table(result), flush=True)
     if options.markdown:
-        command = shlex.join(["python", "-m", "bench.run", *(sys.argv[1:] if arguments is None else arguments)])
+        chosen = [f"--{name} {getattr(options, name)}" for name in ("lines", "samples", "bans")]
+        command = " ".join(["python -m bench.run", *chosen, *(f"--only {name}" for name in options.only or ())])
         options.markdown.write_text(page(command, about, results))
     if options.json:
         options.json.write_text(json.dumps({"machine": about, "tables": results}, indent=1))

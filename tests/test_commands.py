@@ -11,7 +11,7 @@ from guard_process import GuardProcess, failures
 from ringfence.assemble import assemble, restore
 from ringfence.commands import Commands
 from ringfence.control import Caller
-from ringfence.errors import NotFoundError, RefusedError, RingfenceError, SettingsError
+from ringfence.errors import LedgerError, NotFoundError, RefusedError, RingfenceError, SettingsError
 from ringfence.guard import Guard
 from ringfence.settings import load_settings
 
@@ -332,3 +332,34 @@ class TestLockdown:
         assert not desk.commands.lockdown(ROOT).on
         with pytest.raises(NotFoundError):
             desk.commands.end_lockdown(ROOT)
+
+
+class TestFaults:
+    def test_lines_that_break_a_reader_are_told_and_the_guard_reads_on(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object, **__: object) -> object:
+            raise ValueError("spring")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.guard.parser, "reader", broken)
+            desk.attack("192.0.2.7", 5)
+        said = desk.guard.watch.troubles()
+        assert len(said) == 1 and str(desk.process.log) in said[0] and "5 lines from line 1" in said[0]
+        desk.attack("192.0.2.8", 5)
+        assert desk.targets() == {"192.0.2.8"}
+
+    def test_what_the_ledger_did_not_take_is_committed_later_and_once(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> object:
+            raise LedgerError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(desk.guard.ledger, "record", full)
+            for _ in range(3):
+                with pytest.raises(LedgerError):
+                    desk.attack("192.0.2.7", 2)
+        desk.attack("192.0.2.7", 1)
+        assert desk.commands.attacks(ROOT).rows[0].attempts == 7
+        assert desk.targets() == {"192.0.2.7"}

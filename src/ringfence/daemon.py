@@ -36,6 +36,7 @@ MINUTE = 60.0
 RETRY = 5.0
 """Seconds until a ledger or a firewall that failed is tried again."""
 PRUNE_PAUSE = 0.05
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def say(text: str) -> None:
@@ -59,13 +60,15 @@ class Daemon:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
         server = ControlServer(settings.control.socket, Table(Commands(self.guard)), group=settings.control.group)
+        self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
-            self._listen()
             greet(self.guard)
             self._notifier.tell("READY=1")
             await self._work()
         finally:
+            # The loop takes its handlers with it: a second signal would cut the tidy end short.
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
             self._notifier.tell("STOPPING=1")
             await server.close()
 
@@ -85,7 +88,7 @@ class Daemon:
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         monitor = self.guard.barrier.monitor

@@ -219,3 +219,21 @@ def test_what_was_written_and_rotated_while_the_guard_was_away_counts_the_same(
 
 def sources(guard: Guard) -> list[SourceRow]:
     return guard.ask(Status, "status").sources
+
+
+@pytest.mark.xfail(strict=True, reason="what is held back for an answer is kept in memory only")
+def test_a_scan_that_waits_for_its_answers_survives_a_restart(machine: Machine, tmp_path: Path) -> None:
+    """Challenges that nobody answered yet when the guard was killed count all the same when their time has come."""
+    address, attempts = "198.18.1.25", 6
+    scan = [line for line in recorded() if address.encode() in line.data]
+    assert truth()[address] == attempts and all(b"ChallengeSent" in line.data for line in scan)
+    with Guard(machine, tmp_path / "guard", policy=POLICY, settings=SETTINGS) as guard:
+        logs = Logs(machine.log / "asterisk")
+        clock = Clock(scan[0].time, SPEED, time.time())
+        for line in scan:
+            logs.write(line.log, clock.restamped(line.data))
+        guard.until(lambda: sum(row.lines for row in sources(guard)) == len(scan), "what was read")
+        assert counted(guard) == {}
+        guard.kill()
+        guard.start()
+        guard.until(lambda: counted(guard) == {address: attempts}, "the attempts", PATIENCE + 3)

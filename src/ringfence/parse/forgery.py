@@ -82,7 +82,7 @@ class Forgery:
     def _is_near(self, find: Find, breaks: list[int], finds: list[Find]) -> bool:
         if find.start < self._carried:
             return True
-        if bisect_left(breaks, find.start - REACH) < bisect_right(breaks, max(find.end, find.start) + REACH):
+        if bisect_left(breaks, find.start - OPEN_REACH) < bisect_right(breaks, max(find.end, find.start) + REACH):
             return True
         return any(
             other.open_end and other is not find and other.end <= find.start < other.end + OPEN_REACH
