@@ -25,6 +25,7 @@ from ringfence.parse.reader import Reader
 from ringfence.sense.compressed import blocks
 
 Source = Path | Literal["-"]
+_FEW = 12
 
 
 class ScanBan(Struct, frozen=True, kw_only=True):
@@ -158,14 +159,25 @@ def _written(source: Source, now: float) -> float:
 
 
 class _Row:
+    """One attacker so far. There may be a million of them, most with few accounts: tuples while they are short."""
+
     __slots__ = ("accounts", "attempts", "first", "last", "services", "successes")
 
     def __init__(self, time: float) -> None:
         self.attempts = 0
         self.successes = 0
         self.first = self.last = time
-        self.accounts: dict[str, None] = {}
-        self.services: dict[str, None] = {}
+        self.accounts: tuple[str, ...] | dict[str, None] = ()
+        self.services: tuple[str, ...] = ()
+
+    def tried(self, account: str) -> None:
+        """An account not tried before."""
+        if isinstance(self.accounts, tuple):
+            if len(self.accounts) < _FEW:
+                self.accounts += (account,)
+                return
+            self.accounts = dict.fromkeys(self.accounts)
+        self.accounts[account] = None
 
 
 class _Tally:
@@ -188,8 +200,10 @@ class _Tally:
             row.last = event.time
             if event.failed:
                 row.attempts += 1
-                row.accounts[event.account] = None
-                row.services[event.service] = None
+                if event.account not in row.accounts:
+                    row.tried(event.account)
+                if event.service not in row.services:
+                    row.services += (event.service,)
             else:
                 row.successes += 1
         for verdict in detector.feed(events):
@@ -219,7 +233,7 @@ class _Tally:
                 address=address,
                 attempts=row.attempts,
                 level="threatening" if row.attempts > harmless else "harmless",
-                services=tuple(row.services),
+                services=row.services,
                 accounts=tuple(account for account in row.accounts if account),
                 first_seen=row.first,
                 last_seen=row.last,

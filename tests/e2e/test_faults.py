@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -84,19 +84,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
     """A machine with a guard that is not started yet."""
     one = Place(tmp_path)
     try:
-        with closing_guard(one.guard):
-            yield one
+        yield one
+        one.guard.__exit__()
     finally:
         one.machine.close()
-
-
-@contextmanager
-def closing_guard(guard: Guard) -> Iterator[None]:
-    """Ends the guard if the test started it."""
-    try:
-        yield
-    finally:
-        guard.__exit__()
 
 
 def rules(guard: Guard) -> str:
@@ -303,7 +294,7 @@ def test_an_unreadable_log_is_said_once_the_others_are_read_and_it_is_taken_up_w
     secret.chmod(0o600)
 
     guard.start()
-    assert Path(f"/proc/{guard.process.pid}").stat().st_uid == 65534 if guard.process else False
+    assert guard.process is not None and Path(f"/proc/{guard.process.pid}").stat().st_uid == 65534
     guard.until(lambda: A in guard.kernel(), "the ban from the readable log")
     guard.until(lambda: "/var/log/asterisk/second" in guard.said, "a word about the other")
     time.sleep(4)  # longer than the pause between two tries
