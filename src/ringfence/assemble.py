@@ -148,6 +148,7 @@ def restore(guard: Guard) -> Iterator[None]:
     ledger, policy = guard.ledger, guard.policy
     newest = ledger.attackers(limit=1)
     if not newest:
+        guard.parser.attempts.restore((), ledger.held())
         return
     rules = [rule for rules in (policy.rules, *policy.overrides.values()) for rule in rules if rule.enabled]
     now = min(guard.clock(), newest[0].last_seen)
@@ -162,6 +163,7 @@ def restore(guard: Guard) -> Iterator[None]:
         guard.detector.restore_events(page)
         guard.parser.attempts.restore(event for event in page if event.time >= now - SESSIONS)
         yield
+    guard.parser.attempts.restore((), ledger.held())
 
 
 def zone_of(settings: Settings) -> ZoneInfo:

@@ -17,6 +17,7 @@ from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger, Recorded
 from ringfence.model import Ban, Event, Position, Verdict
 from ringfence.parse.attempts import Attempts
+from ringfence.parse.challenges import Held
 from ringfence.watch import Watch
 
 ENFORCE_EVERY = 0.5
@@ -33,6 +34,7 @@ class Batch(Struct):
     events: list[Event]
     verdicts: list[Verdict]
     positions: list[Position]
+    held: Held
     live: bool
 
 
@@ -74,7 +76,7 @@ class Pipeline:
         events = self._attempts.finish(self._clock())
         if not events:
             return False
-        self.pending = Batch(events, self._detector.feed(events), [], live=True)
+        self.pending = Batch(events, self._detector.feed(events), [], self._attempts.held(), live=True)
         self._commit(self.pending)
         return True
 
@@ -96,11 +98,18 @@ class Pipeline:
             self._attempts.expect(sightings)
             sightings.sort(key=attrgetter("time"))
         events = self._attempts.feed(sightings)
-        return Batch(events, self._detector.feed(events), list(positions.values()), live)
+        return Batch(events, self._detector.feed(events), list(positions.values()), self._attempts.held(), live)
 
     def _commit(self, batch: Batch) -> None:
         now = self._clock()
-        recorded = self._ledger.record(batch.events, batch.verdicts, batch.positions, now)
+        recorded = self._ledger.record(
+            batch.events,
+            batch.verdicts,
+            batch.positions,
+            now,
+            held=batch.held.added,
+            released=batch.held.dropped,
+        )
         self.pending = None
         self._waiting.update((ban.id, ban) for ban in recorded.wanted)
         if recorded.evicted:

@@ -221,7 +221,6 @@ def sources(guard: Guard) -> list[SourceRow]:
     return guard.ask(Status, "status").sources
 
 
-@pytest.mark.xfail(strict=True, reason="what is held back for an answer is kept in memory only")
 def test_a_scan_that_waits_for_its_answers_survives_a_restart(machine: Machine, tmp_path: Path) -> None:
     """Challenges that nobody answered yet when the guard was killed count all the same when their time has come."""
     address, attempts = "198.18.1.25", 6

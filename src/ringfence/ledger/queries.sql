@@ -148,6 +148,15 @@ ON CONFLICT (source) DO UPDATE SET inode = excluded.inode, fingerprint = exclude
 -- name: delete_position
 DELETE FROM position WHERE source = ?
 
+-- name: held
+SELECT event FROM held
+
+-- name: hold
+INSERT OR REPLACE INTO held (key, event) VALUES (?, ?)
+
+-- name: release
+DELETE FROM held WHERE key = ?
+
 -- ---------------------------------------------------------------- bans
 
 -- name: running_ban

@@ -190,6 +190,12 @@ CREATE TABLE statistic (
   mails     INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
+-- Sightings that wait for a later line to tell whether they are attempts; each as JSON.
+CREATE TABLE held (
+  key   TEXT PRIMARY KEY, -- address, session and token
+  event BLOB NOT NULL
+) WITHOUT ROWID;
+
 -- Numbers that must survive: folded, peak, overflow, forgotten.
 CREATE TABLE counter (
   name  TEXT    PRIMARY KEY,

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
 from ringfence.ledger.events import FOLD, LIVE, storable
 from ringfence.ledger.facts import Recorded
 from ringfence.ledger.opening import check_header, ensure_file
+from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.upkeep import UpkeepStore
 from ringfence.model import Event, Position, Verdict
 
@@ -49,25 +52,35 @@ class Ledger(UpkeepStore):
         return cls(path, writable=False, bans_capacity=0, keep_events=0, max_bytes=0)
 
     def record(
-        self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float
-    ) -> Recorded:
+        self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float,
+        *, held: Sequence[Event] = (), released: Sequence[Event] = (),
+    ) -> Recorded:  # fmt: skip
         """Commit events, verdicts with the bans they make, and read positions: all or nothing.
+
+        `held` are sightings that wait for a later line and must outlive us, `released` those that wait no longer.
 
         Survives a kill at any instant (no fsync: a power cut may take back the last batches, positions included).
         """
         try:
-            return self._record(events, verdicts, positions, now)
+            return self._record(events, verdicts, positions, now, held, released)
         except UnicodeEncodeError:
-            return self._record([storable(event) for event in events], verdicts, positions, now)
+            events = [storable(event) for event in events]
+            held = [storable(event) for event in held]
+            return self._record(events, verdicts, positions, now, held, released)
 
     def _record(
-        self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float
-    ) -> Recorded:
+        self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float,
+        held: Sequence[Event], released: Sequence[Event],
+    ) -> Recorded:  # fmt: skip
         with self._writing():
             self._now = now
             self._append(events)
             for position in positions:
                 self._run("set_position", _position_row(position))
+            if held or released:
+                many = self._connection.executemany
+                many(QUERIES["hold"], [(_held_key(event), msgspec.json.encode(event)) for event in held])
+                many(QUERIES["release"], [(_held_key(event),) for event in released])
             wanted, evicted, expired = self._judge(verdicts, events, now)
             if len(events) < LIVE or self._unfolded() >= FOLD:
                 self._fold(now)
@@ -87,6 +100,10 @@ class Ledger(UpkeepStore):
         """Where reading continues, by source."""
         return {row[0]: _position_from(row) for row in self._rows("positions")}
 
+    def held(self) -> list[Event]:
+        """The sightings that wait for a later line."""
+        return [msgspec.json.decode(row[0], type=Event) for row in self._rows("held")]
+
     def forget_position(self, source: str) -> None:
         """Drop the position of a source that is no longer read."""
         with self._writing():
@@ -98,6 +115,10 @@ class Ledger(UpkeepStore):
             self._catch_up()
         finally:
             super().close()
+
+
+def _held_key(event: Event) -> str:
+    return repr((event.address, event.session, event.token))
 
 
 def _position_row(position: Position) -> Row:

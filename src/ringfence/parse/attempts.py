@@ -16,7 +16,7 @@ from msgspec import structs
 
 from ringfence.model import Event
 from ringfence.parse.catalogue import Pattern
-from ringfence.parse.challenges import Challenges
+from ringfence.parse.challenges import Challenges, Held
 
 SESSIONS_KEPT = 50_000
 TOKEN_LIFE = 32.0
@@ -103,12 +103,26 @@ class Attempts:
         """What was held back for an answer that has not come by `now` (infinity: the logs are at their end)."""
         return self._challenges.unanswered(now)
 
-    def restore(self, events: Iterable[Event]) -> None:
-        """After a restart: attempts already counted, so that their later lines are not counted again."""
+    def held(self) -> Held:
+        """What changed since the last call among sightings held back for a later line; commit it with the events."""
+        return self._challenges.changes()
+
+    def restore(self, events: Iterable[Event], held: Iterable[Event] = ()) -> None:
+        """After a restart: attempts already counted, so that their later lines are not counted again.
+
+        `held`: the sightings that were held back when the guard ended.
+        """
         for event in events:
             pattern = self._patterns.get(event.pattern)
-            if pattern is not None and event.failed:
+            if pattern is None or not event.failed:
+                continue
+            if pattern.attempt == "challenge":
+                self._challenges.counted_before(event)
+            else:
                 self._count(event, pattern)
+        for event in held:
+            self._challenges.sent(event)
+        self._challenges.changes()
 
     def _judge(self, event: Event) -> Sequence[Event]:
         pattern = self._patterns[event.pattern]

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import re
 
+from msgspec import Struct
+
 from ringfence.model import Event
 
 PATIENCE = 8.0
@@ -37,11 +39,19 @@ class _Peer:
         self.last = -math.inf
 
 
+class Held(Struct):
+    """What changed among the challenges that wait: to be kept with the positions of the logs that told of them."""
+
+    added: list[Event] = []
+    dropped: list[Event] = []
+
+
 class Challenges:
     """Keeps challenges apart by address, bounded in number and age."""
 
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
+        self._change = Held()
         self._asked: dict[str, str] = {}
         self._due = math.inf
 
@@ -65,7 +75,18 @@ class Challenges:
             del peer.recent[next(iter(peer.recent))]
         if event.time - peer.good > MEMORY and len(peer.waiting) < _PENDING_KEPT:
             peer.waiting.append(event)
+            self._change.added.append(event)
             self._due = min(self._due, event.time + PATIENCE)
+
+    def changes(self) -> Held:
+        """What changed among those that wait since the last call."""
+        change, self._change = self._change, Held()
+        return change
+
+    def counted_before(self, event: Event) -> None:
+        """After a restart: a challenge that was counted; its account goes on counting among the peer's many."""
+        group, _ = _group(self._peer(event), event)
+        group.setdefault(event.account, [])
 
     def went_elsewhere(self, event: Event) -> bool:
         """Whether the challenge that `event` answers is known to have gone to another address."""
@@ -82,6 +103,7 @@ class Challenges:
         """A failed answer came: the challenge has been counted with it."""
         peer = self._peers.get(event.address)
         if peer is not None and peer.waiting:
+            self._change.dropped += [each for each in peer.waiting if each.session == event.session]
             peer.waiting = [each for each in peer.waiting if each.session != event.session]
 
     def succeeded(self, event: Event) -> None:
@@ -91,9 +113,7 @@ class Challenges:
             return
         peer = self._peer(event)
         peer.good = event.time
-        peer.waiting.clear()
-        peer.silent.clear()
-        peer.callers.clear()
+        self._drop(peer)
 
     def unanswered(self, now: float) -> list[Event]:
         """The challenges that by `now` turned out to be attempts."""
@@ -109,17 +129,24 @@ class Challenges:
             if peer.waiting:
                 self._due = min(self._due, peer.waiting[0].time + PATIENCE)
         counted.sort(key=lambda event: event.time)
+        self._change.dropped += counted
         return counted
+
+    def _drop(self, peer: _Peer) -> None:
+        for events in (peer.waiting, *peer.silent.values(), *peer.callers.values()):
+            self._change.dropped += events
+        peer.waiting.clear()
+        peer.silent.clear()
+        peer.callers.clear()
 
     def _peer(self, event: Event) -> _Peer:
         peer = self._peers.get(event.address)
         if peer is None:
             if len(self._peers) >= ADDRESSES_KEPT:
-                del self._peers[next(iter(self._peers))]
+                self._drop(self._peers.pop(next(iter(self._peers))))
             peer = self._peers[event.address] = _Peer()
         elif event.time - peer.last > MEMORY:
-            peer.silent.clear()
-            peer.callers.clear()
+            self._drop(peer)
         peer.last = event.time
         return peer
 
@@ -131,11 +158,17 @@ def _attempts(peer: _Peer, late: list[Event]) -> list[Event]:
         if not _POSSIBLE.match(event.account):
             counted.append(event)
             continue
-        is_caller = event.account.startswith(("sip:", "sips:"))
-        group, many = (peer.callers, MANY_CALLERS) if is_caller else (peer.silent, MANY)
+        group, many = _group(peer, event)
         group.setdefault(event.account, []).append(event)
         if len(group) >= many:
             for events in group.values():
                 counted += events
                 events.clear()
     return counted
+
+
+def _group(peer: _Peer, event: Event) -> tuple[dict[str, list[Event]], int]:
+    """The accounts that the peer was challenged for in the same way, and how many of them make a scan."""
+    if event.account.startswith(("sip:", "sips:")):
+        return peer.callers, MANY_CALLERS
+    return peer.silent, MANY
