@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ringfence.model import FOREVER, AllowEntry, Attacker, Ban, Event, Lockdown
 
@@ -125,7 +125,10 @@ class AllowRow(Struct, frozen=True, kw_only=True):
 
 
 class LockdownRow(Struct, frozen=True, kw_only=True):
-    """Whether telephone traffic is interrupted, since when, until when and by whom."""
+    """Whether telephone traffic is interrupted, since when, until when and by whom.
+
+    After a change `why` says what is not in force; `monitor` says that this is so because nothing is enforced at all.
+    """
 
     on: bool
     services: tuple[str, ...] = ()
@@ -133,6 +136,8 @@ class LockdownRow(Struct, frozen=True, kw_only=True):
     until: str = ""
     author: str = ""
     enforced: bool = False
+    monitor: bool = False
+    why: str = ""
 
     @classmethod
     def of(cls, lockdown: Lockdown | None, enforced: bool) -> LockdownRow:
@@ -160,26 +165,39 @@ class Bans(Struct, frozen=True, kw_only=True):
 
 
 class Banned(Struct, frozen=True, kw_only=True):
-    """A ban by hand: `enforced` says that the kernel confirmed it; otherwise `why` it is not (yet)."""
+    """A ban by hand: `enforced` says that the kernel confirmed it; otherwise `why` it is not (yet).
+
+    `monitor`: it is not because the guard enforces nothing at all.
+    """
 
     ban: BanRow
     enforced: bool
     why: str = ""
+    monitor: bool = False
 
 
 class Lifted(Struct, frozen=True, kw_only=True):
-    """The bans that were lifted; `why` says what the kernel did not take, if anything."""
+    """The bans that were lifted; `why` says what the kernel did not take, if anything.
+
+    `monitor`: the guard enforces nothing; `why` says then what an earlier run may have left in force.
+    """
 
     rows: list[BanRow]
     why: str = ""
+    monitor: bool = False
 
 
 class Allowed(Struct, frozen=True, kw_only=True):
-    """A new whitelist entry and the bans it lifted."""
+    """A new whitelist entry and the bans it lifted. `enforced`: the kernel has taken it; `why` says what is yet to come.
+
+    `monitor`: it is not enforced because the guard enforces nothing at all.
+    """
 
     entry: AllowRow
     lifted: list[BanRow]
     why: str = ""
+    enforced: bool = True
+    monitor: bool = False
 
 
 class Done(Struct, frozen=True, kw_only=True):
@@ -206,12 +224,15 @@ class Applied(Struct, frozen=True, kw_only=True):
 
 
 class SourceRow(Struct, frozen=True, kw_only=True):
-    """A log that is watched: `lag` is how many bytes are still unread, `trouble` what is wrong with it, if anything."""
+    """A log that is watched: `lag` is how many bytes are still unread, `trouble` what is wrong with it, if anything.
+
+    `events` ("matched" in JSON) counts the lines that told of a login: several may tell of one attempt.
+    """
 
     source: str
     kinds: tuple[str, ...]
     lines: int = 0
-    events: int = 0
+    events: int = field(default=0, name="matched")
     lines_per_second: float = 0.0
     lag: int = 0
     last_line: str = ""
@@ -219,7 +240,10 @@ class SourceRow(Struct, frozen=True, kw_only=True):
 
 
 class ServiceRow(Struct, frozen=True, kw_only=True):
-    """A service, whether it is judged at all, which logs tell of it and what is held against it."""
+    """A service, whether it is judged at all, which logs tell of it and what is held against it.
+
+    `rules` have their name and their numbers in short: "standard 10/10m→10m".
+    """
 
     name: str
     title: str

@@ -1,22 +1,27 @@
 """The kernel side of the guard with its faults contained: a firewall that fails is told and tried again, never fatal.
 
-In monitor mode there is no fence: everything is decided and recorded, nothing is blocked, and that is said.
+In monitor mode there is no fence: everything is decided and recorded, nothing new is blocked, and that is said.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 from ringfence.enforce.monitor import TableMonitor
+from ringfence.enforce.netlink import Link
 from ringfence.enforce.reconcile import Difference, Fence
+from ringfence.enforce.ruleset import TABLE
 from ringfence.errors import EnforceError
 from ringfence.model import AllowEntry, Ban, Lockdown
+from ringfence.render import plural
 
 IDLE_SHARE = 300
 """Reading all counters takes a second for 100,000 bans: how many times as long as it took we wait before the next."""
 SOME = 3
 """How many refused bans are named in a message."""
+LEFT = "what an earlier run left in the kernel holds until 'ringfence unfence'"
 
 
 class Barrier:
@@ -41,6 +46,23 @@ class Barrier:
     def blocks(self) -> bool:
         """False in monitor mode."""
         return self.fence is not None
+
+    def left(self) -> str:
+        """In monitor mode: that an earlier run's table may still drop packets; empty when the kernel holds none."""
+        if self.fence is not None:
+            return ""
+        try:
+            with closing(Link()) as link:
+                return LEFT if link.sets(TABLE) else ""
+        except (EnforceError, OSError):
+            return LEFT  # we may not look: then it can't be excluded
+
+    def blocked(self) -> str:
+        """In monitor mode: what is blocked, in words; empty when we guard."""
+        if self.fence is not None:
+            return ""
+        left = self.left()
+        return f"nothing new is blocked; {left}" if left else "nothing is blocked"
 
     def close(self, bans: Sequence[Ban], now: float) -> set[int]:
         """Keep out; returns the ids that the kernel confirmed. The rest is `missing`."""
@@ -69,6 +91,10 @@ class Barrier:
             self.fence.lift(bans)
         except EnforceError as error:
             return self._failed(error)
+        for ban in bans:
+            # The next ban of the same target begins to count at zero.
+            self._told.pop((ban.target, ban.service), None)
+            self._packets.pop((ban.target, ban.service), None)
         return ""
 
     def allow(self, entries: Sequence[AllowEntry], now: float) -> str:
@@ -119,12 +145,13 @@ class Barrier:
         self.lockdown_in_force = lockdown is not None
         return difference
 
-    def packets(self) -> dict[tuple[str, str], int]:
+    def packets(self, *, fresh: bool = False) -> dict[tuple[str, str], int]:
         """Packets dropped so far by (target, service) of each ban that dropped any.
 
-        Read from the kernel again only when that is quick: with very many bans the numbers may be some minutes old.
+        Read from the kernel again only when that is quick (with very many bans the numbers may be some minutes old),
+        or when they are to be `fresh`.
         """
-        if self.fence is not None and time.monotonic() >= self._read_again:
+        if self.fence is not None and (fresh or time.monotonic() >= self._read_again):
             begun = time.monotonic()
             try:
                 self._packets = self.fence.counters()
@@ -134,9 +161,9 @@ class Barrier:
             self._read_again = ended + (ended - begun) * IDLE_SHARE
         return self._packets
 
-    def dropped_since(self) -> dict[str, int]:
+    def dropped_since(self, *, fresh: bool = False) -> dict[str, int]:
         """Packets dropped by service since the last call; the first call only takes the starting point."""
-        now = self.packets()
+        now = self.packets(fresh=fresh)
         total: dict[str, int] = {}
         for (target, service), packets in now.items():
             before = self._told.get((target, service), 0)
@@ -144,7 +171,7 @@ class Barrier:
             new = packets - before if packets >= before else packets
             if new:
                 total[service] = total.get(service, 0) + new
-        self._told = now
+        self._told = dict(now)
         return total
 
     def problems(self) -> list[str]:
@@ -152,7 +179,8 @@ class Barrier:
         found = [self.trouble] if self.trouble else []
         if self.missing:
             some = "; ".join(sorted(set(self.missing.values()))[:SOME])
-            found.append(f"{len(self.missing)} bans are not in force: {some}")
+            verb = "is" if len(self.missing) == 1 else "are"
+            found.append(f"{plural(len(self.missing), 'ban')} {verb} not in force: {some}")
         return found
 
     def stop(self, *, keep: bool) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Literal
 
+from msgspec import structs
+
 from ringfence import reports
 from ringfence.answers import (
     Allowed,
@@ -36,17 +38,16 @@ from ringfence.guard import Guard
 from ringfence.model import EVERY, FOREVER, AllowEntry, Ban, Lockdown
 from ringfence.policy import load_policy
 from ringfence.policy_text import difference, switch_service
-from ringfence.render import duration, plural
+from ringfence.render import ban_length, plural
 from ringfence.values import address as address_form
 from ringfence.whitelist import AT_WORK, covered_bans
 
 MOST_ROWS = 100_000
 KEPT = {
-    "loopback": "a loopback address",
-    "our own address": "one of this machine's own addresses",
+    "loopback": "the loopback network",
     AT_WORK: "where an administrator is logged in from",
 }
-"""What the notes of entries that nobody wrote mean."""
+"""What the notes of entries that nobody wrote mean, where they don't say it themselves."""
 TEN_YEARS = 10 * 365 * 86400.0
 
 
@@ -78,11 +79,14 @@ class Commands:
         if ban is None:
             raise RefusedError("the list of bans is full of bans by hand; lift some, or raise [bans] capacity")
         why = self.guard.close([ban])
-        self.guard.say(f"banned {target} from {_named(service)} for {_length(seconds)}: by {caller.user}")
+        length = ban_length(FOREVER if seconds is None else seconds)
+        self.guard.say(f"banned {target} from {_named(service)} {length}: by {caller.user}")
         if reason:
-            why = "; ".join(filter(None, (why, f"{reason}: it stays reachable as long as that is so")))
+            why = "; ".join(filter(None, (why, f"{reason}, which stays reachable as long as that is so")))
         ban = self.guard.ledger.ban_by_id(ban.id) or ban
-        return Banned(ban=BanRow.of(ban), enforced=ban.state == "enforced", why=why)
+        in_force = ban.state == "enforced" and ban.id not in self.guard.barrier.missing
+        monitor = not self.guard.barrier.blocks
+        return Banned(ban=BanRow.of(ban), enforced=in_force and not monitor, why=why, monitor=monitor)
 
     @command
     def unban(self, caller: Caller, *, target: str | None = None, service: str = "") -> Lifted:
@@ -96,7 +100,10 @@ class Commands:
             lifted = ledger.lift_by_id([ban.id for ban in bans], author=caller.user, origin=origin, now=now)
         why = self.guard.open(lifted)
         self.guard.say(f"lifted {plural(len(lifted), 'ban')}{f' of {target}' if target else ''}: by {caller.user}")
-        return Lifted(rows=[BanRow.of(ban) for ban in lifted], why=why)
+        barrier = self.guard.barrier
+        left = barrier.left()
+        why = why or (left and f"{barrier.mode}: {left}")
+        return Lifted(rows=[BanRow.of(ban) for ban in lifted], why=why, monitor=not barrier.blocks)
 
     def _bans_of(self, target: str, bans: list[Ban], service: str) -> list[Ban]:
         """The bans that hold `target` itself or, for an IPv6 address, the prefix that it is counted and banned with."""
@@ -117,7 +124,7 @@ class Commands:
         """What speaks against banning `target`: a sentence, or nothing."""
         network = ipaddress.ip_network(target)
         if caller.ssh_client is not None and _overlap(caller.ssh_client, network):
-            return f"{caller.ssh_client} is where your own SSH session comes from"
+            return _is_or_holds(caller.ssh_client, "where your own SSH session comes from", network)
         entry = self.guard.whitelist.list.covers_network(target, service, self.guard.clock())
         if entry is None and service == EVERY:
             # For all services, an entry of any service speaks against it.
@@ -127,8 +134,8 @@ class Commands:
         if entry is None:
             return ""
         if entry in self.guard.whitelist.entries():
-            return f"{entry.target} is on the whitelist"
-        return f"{entry.target} is {KEPT.get(entry.note, entry.note)}"
+            return _is_or_holds(entry.target, "on the whitelist", network)
+        return _is_or_holds(entry.target, KEPT.get(entry.note, entry.note), network)
 
     # --- whitelist and lockdown
 
@@ -153,10 +160,18 @@ class Commands:
         why = self.guard.open(lifted) or why
         lifted += more
         self.guard.say(f"{target} is on the whitelist: by {caller.user}")
+        barrier = self.guard.barrier
+        # An entry that was there already changes nothing, and yet the kernel may never have taken it.
+        why = why or (barrier.trouble if barrier.changed else "")
+        enforced = barrier.blocks and not why
+        why = why if barrier.blocks else f"{barrier.mode}: {barrier.blocked()}"
         if not entry.addresses:
             self.guard.hosts_changed = True
             why = "; ".join(filter(None, (why, f"{target} is being looked up; its bans are lifted when it resolves")))
-        return Allowed(entry=AllowRow.of(entry), lifted=[BanRow.of(ban) for ban in lifted], why=why)
+        return Allowed(
+            entry=AllowRow.of(entry), lifted=[BanRow.of(ban) for ban in lifted], why=why, enforced=enforced,
+            monitor=not barrier.blocks,
+        )  # fmt: skip
 
     @command
     def disallow(self, caller: Caller, *, target: str, service: str = EVERY) -> Done:
@@ -194,16 +209,22 @@ class Commands:
             name for name in self.guard.settings.lockdown.services if name in self.guard.services
         )
         lockdown = Lockdown(services=names, since=now, until=_until(now, seconds), author=f"user:{caller.user}")
-        self.guard.set_lockdown(lockdown, caller.user, _origin(caller))
-        return self.lockdown(caller)
+        return self._locked(caller, self.guard.set_lockdown(lockdown, caller.user, _origin(caller)))
 
     @command
     def end_lockdown(self, caller: Caller) -> LockdownRow:
         """Let telephone traffic flow again."""
         if self.guard.ledger.lockdown(self.guard.clock()) is None:
             raise NotFoundError("there is no lockdown to end")
-        self.guard.set_lockdown(None, caller.user, _origin(caller))
-        return self.lockdown(caller)
+        return self._locked(caller, self.guard.set_lockdown(None, caller.user, _origin(caller)))
+
+    def _locked(self, caller: Caller, why: str) -> LockdownRow:
+        """The lockdown after a change, with `why` the kernel did not take it."""
+        barrier, row = self.guard.barrier, self.lockdown(caller)
+        if not barrier.blocks:
+            left = barrier.blocked() if row.on else barrier.left()
+            return structs.replace(row, monitor=True, why=left and f"{barrier.mode}: {left}")
+        return structs.replace(row, enforced=row.enforced and not why, why=why)
 
     # --- policy
 
@@ -329,16 +350,26 @@ def _named(service: str) -> str:
     return "all services" if service == EVERY else service
 
 
-def _length(seconds: float | None) -> str:
-    return "good" if seconds is None else duration(seconds)
-
-
 def _until(now: float, seconds: float | None) -> float:
     if seconds is None:
         return FOREVER
     if not 1 <= seconds <= TEN_YEARS:
         raise RingfenceError("a duration is from 1 second to 10 years, or forever")
     return now + seconds
+
+
+def _is_or_holds(one: str, what: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """What speaks against `network`: that it is, is within or holds `one` (an address, network or host name)."""
+    try:
+        other = ipaddress.ip_network(one)
+    except ValueError:
+        whom = "it is" if network.num_addresses == 1 else "it holds what is"
+        return f"{whom} {what} as {one}"
+    if other == network:
+        return f"it is {what}"
+    if _covers(one, network):
+        return f"it is within {one}, {what}"
+    return f"it holds {one}, {what}"
 
 
 def _overlap(one: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:

@@ -24,7 +24,7 @@ from ringfence.control import ControlServer, Table
 from ringfence.errors import LedgerError, RingfenceError
 from ringfence.guard import Guard
 from ringfence.notify import Notifier
-from ringfence.render import plural, safe
+from ringfence.render import plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
 from ringfence.whitelist import resolve
 
@@ -253,7 +253,7 @@ def take_policy_file(guard: Guard) -> None:
 def greet(guard: Guard) -> None:
     """The first lines: what is guarded, where, by which rules."""
     barrier = guard.barrier
-    mode = barrier.mode if barrier.blocks else f"{barrier.mode}: bans are decided and recorded, nothing is blocked"
+    mode = barrier.mode if barrier.blocks else f"{barrier.mode}: bans are decided and recorded, {barrier.blocked()}"
     say(f"ringfence {ringfence.__version__}: {mode}")
     say(f"ledger {guard.settings.ledger.path}: {plural(guard.ledger.count_bans(), 'running ban')}")
     found = guard.watch.found()
@@ -269,17 +269,15 @@ def greet(guard: Guard) -> None:
 
 
 def describe(guard: Guard, name: str) -> str:
-    """A rule in words, and for which services it is another one."""
-    from ringfence.policy_text import describe_rule
-
+    """A rule in brief, and for which of the services that there are it is another one."""
     rule = next(one for one in guard.policy.rules if one.name == name)
     others = [
-        f"{service}: {describe_rule(own)}"
+        f"{service}: {rule_in_brief(own, what=False)}"
         for service, rules in guard.policy.overrides.items()
         for own in rules
-        if own.name == name and own != rule
+        if own.name == name and own != rule and service in guard.services
     ]
-    return "; ".join([describe_rule(rule), *others])
+    return rule_in_brief(rule) + (f" ({'; '.join(others)})" if others else "")
 
 
 def run(settings: Settings, environ: Mapping[str, str]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from ringfence.answers import AllowRow, AttackRow, BanRow, EventRow, Explanation, WindowRow, stamp
+from ringfence.answers import AllowRow, BanRow, EventRow, Explanation, WindowRow, stamp
 from ringfence.detect import WindowView
 from ringfence.guard import Guard
-from ringfence.model import EVERY, FOREVER, Ban
-from ringfence.render import local_time
-from ringfence.reports import ban_row, end_bans
+from ringfence.model import EVERY, FOREVER, Ban, Rule
+from ringfence.render import duration, local_time, plural
+from ringfence.reports import attack_row, ban_row, end_bans
 
 MOST_EARLIER = 20
 
@@ -32,26 +32,30 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
     return Explanation(
         address=address,
         banned=bool(bans) and not spared,
-        verdict=_verdict(address, bans, spared, attacker is not None, all(row.state == "enforced" for row in rows)),
+        verdict=_verdict(
+            address, bans, spared, attacker is not None, all(row.state == "enforced" for row in rows),
+            "not in force yet: the kernel has not confirmed it" if guard.barrier.blocks else
+            f"recorded only, {guard.barrier.mode}: {guard.barrier.blocked()}",
+        ),
         reasons=[*(_because(ban) for ban in bans), *_but(guard, address, windows, bool(allowed))],
         bans=rows,
         earlier=[BanRow.of(ban) for ban in sorted(earlier, key=lambda ban: -ban.since)[:MOST_EARLIER]],
         evidence=[EventRow.of(event) for event in evidence[-limit:]],
         windows=[_window(guard, view) for view in windows if view.counted or view.uncounted],
         whitelist=[AllowRow.of(entry) for entry in allowed],
-        attacker=None if attacker is None else AttackRow.of(attacker, bool(bans)),
+        attacker=None if attacker is None else attack_row(guard, attacker, bool(bans)),
         events=[EventRow.of(event) for _, event in guard.ledger.events_of(address, limit=limit)],
     )
 
 
-def _verdict(address: str, bans: list[Ban], spared: bool, known: bool, in_force: bool) -> str:
+def _verdict(address: str, bans: list[Ban], spared: bool, known: bool, in_force: bool, not_in_force: str) -> str:
     if bans and spared:
         return f"{address} is banned on paper, but the whitelist lets it in"
     if bans:
         services = sorted({"all services" if ban.service == EVERY else ban.service for ban in bans})
         until = max(ban.until for ban in bans)
         end = "for good" if until == FOREVER else f"until {local_time(until)}"
-        state = "" if in_force else " (not in force yet: the kernel has not confirmed it)"
+        state = "" if in_force else f" ({not_in_force})"
         return f"{address} is banned from {', '.join(services)} {end}{state}"
     return f"{address} is not banned" if known else f"{address} is not banned and has never failed to log in"
 
@@ -77,15 +81,34 @@ def _but(guard: Guard, address: str, windows: list[WindowView], allowed: bool) -
         f"service {name} is switched off: nothing is judged there" for name in sorted(seen & guard.policy.disabled)
     ]
     for view in windows:
-        if view.counted and view.counted < view.needed:
-            reasons.append(f"rule {view.rule} for {view.service}: {view.counted} of {view.needed} so far")
-        elif view.why and view.uncounted:
-            reasons.append(f"rule {view.rule} for {view.service}: {view.why}")
+        if view.uncounted or 0 < view.counted < view.needed:
+            reasons.append(f"rule {view.rule} for {view.service}: {_progress(view, _rule(guard, view))}")
     return list(dict.fromkeys(reasons))
 
 
+def _progress(view: WindowView, rule: Rule | None) -> str:
+    """How far a rule is, in words; what it does not count has fired it, unless it filters what it counts."""
+    if rule is None:
+        return f"{view.counted} of {view.needed}"
+    what = "bans" if rule.bans is not None else rule.count
+    if view.uncounted and not (rule.causes or rule.proven):
+        since = "" if what == "attempts" else f" {what}"
+        return f"{plural(view.uncounted, 'attempt')} fired it; {view.counted} of {view.needed}{since} since"
+    text = f"{view.counted} of {view.needed} {what} in {duration(rule.within)}"
+    if not view.uncounted:
+        return text
+    only = [f"only these causes count: {', '.join(rule.causes)}"] if rule.causes else []
+    only += ["only proven addresses count"] if rule.proven else []
+    more = plural(view.uncounted, "more attempt")
+    return "; ".join([text, f"{more} fired it already or can't count here", *only])
+
+
+def _rule(guard: Guard, view: WindowView) -> Rule | None:
+    return next((one for one in guard.policy.rules_for(view.service) if one.name == view.rule), None)
+
+
 def _window(guard: Guard, view: WindowView) -> WindowRow:
-    rule = next((one for one in guard.policy.rules_for(view.service) if one.name == view.rule), None)
+    rule = _rule(guard, view)
     counted = "bans" if rule is not None and rule.bans is not None else rule.count if rule is not None else "attempts"
     return WindowRow(
         service=view.service, rule=view.rule, count=view.counted, needed=view.needed, counted=counted,

@@ -6,6 +6,7 @@ Nothing here waits: what must not block the loop (host names) is done by the dae
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 
@@ -15,17 +16,19 @@ from ringfence.barrier import Barrier
 from ringfence.detect import Detector
 from ringfence.detect.allow import covered_by
 from ringfence.enforce.reconcile import Difference
-from ringfence.errors import NotFoundError
+from ringfence.errors import LedgerError, NotFoundError
 from ringfence.ledger import Ledger, PolicyRevision, Recorded
 from ringfence.model import EVERY, AllowEntry, Ban, Lockdown, Policy, Service, Verdict
 from ringfence.parse.parser import Parser
 from ringfence.pipeline import Pipeline
 from ringfence.policy import load_policy
-from ringfence.render import duration, plural
+from ringfence.render import ban_length, duration, plural
 from ringfence.settings import Settings
 from ringfence.watch import Watch
 from ringfence.whitelist import Whitelist
 
+MOST_COUNTED = 20_000
+"""Running bans up to which the kernel's counters are read whenever they matter: that takes a fifth of a second."""
 MOST_TOLD = 10
 """Bans told one by one at a time; of more only the number."""
 
@@ -69,6 +72,7 @@ class Guard:
         self.started = clock()
         self.ledger_trouble = ""
         self.hosts_changed = False
+        self._dropped: dict[str, int] = {}
         self.catalogue_problems = list(parts.catalogue_problems)
         self.pipeline = Pipeline(
             parts.watch, parts.parser.attempts, parts.detector, parts.ledger, parts.barrier, clock, self._tell
@@ -81,12 +85,12 @@ class Guard:
         last = {(verdict.target, _closed(verdict)): verdict for verdict in verdicts}
         for ban in recorded.wanted[:MOST_TOLD]:
             verdict = last.get((ban.target, ban.service))
-            length = duration(ban.until - (verdict.time if verdict is not None else ban.since))
+            length = ban_length(ban.until - (verdict.time if verdict is not None else ban.since))
             why = "" if verdict is None else f": rule {verdict.rule}, {self._counted(verdict)}"
             failed = self.barrier.missing.get(ban.id) if self.barrier.blocks else "monitor mode"
             state = f" (NOT in force: {failed})" if failed else ""
             word = "banned" if verdict is None or ban.since >= verdict.time else "banned for longer:"
-            self.say(f"{word} {ban.target} from {_service(ban)} for {length}{why}{state}")
+            self.say(f"{word} {ban.target} from {_service(ban)} {length}{why}{state}")
         if len(recorded.wanted) > MOST_TOLD:
             self.say(f"… and {plural(len(recorded.wanted) - MOST_TOLD, 'more ban')}")
         if recorded.evicted:
@@ -118,6 +122,9 @@ class Guard:
     def open(self, bans: Sequence[Ban]) -> str:
         """Let in again whose bans the ledger ended; returns why that failed, or nothing."""
         self.pipeline.forget(bans)
+        if bans:
+            with contextlib.suppress(LedgerError):  # they are kept and recorded later
+                self.count_dropped()
         why = self.barrier.open(bans)
         for ban in bans:
             self.detector.forget(ban.target, None if ban.service == EVERY else ban.service)
@@ -198,11 +205,18 @@ class Guard:
         if self.barrier.lockdown_in_force and self.ledger.lockdown(now) is None:
             self.barrier.lockdown(None, now)
             self.say("lockdown ended")
-        dropped = self.barrier.dropped_since()
-        if dropped:
-            self.ledger.add_dropped_packets(dropped, now)
+        self.count_dropped(fresh=False)
         self.whitelist.refresh_own()
         self.whitelist_changed("guard")
+
+    def count_dropped(self, *, fresh: bool = True) -> None:
+        """Record what the kernel dropped since the last time; with very many bans only what is known anyway."""
+        fresh = fresh and self.barrier.blocks and self.ledger.count_bans() <= MOST_COUNTED
+        for service, packets in self.barrier.dropped_since(fresh=fresh).items():
+            self._dropped[service] = self._dropped.get(service, 0) + packets
+        if self._dropped:
+            self.ledger.add_dropped_packets(self._dropped, self.clock())
+            self._dropped = {}
 
     def resolved(self, answers: Mapping[str, tuple[str, ...]]) -> None:
         """Take up what the host names of the whitelist resolve to."""
@@ -215,7 +229,7 @@ class Guard:
         """What is wrong now, the worst first; empty when everything is guarded."""
         found = []
         if not self.barrier.blocks:
-            found.append(f"{self.barrier.mode}: nothing is blocked")
+            found.append(f"{self.barrier.mode}: {self.barrier.blocked()}")
         found += self.barrier.problems()
         if self.ledger_trouble:
             found.append(self.ledger_trouble)

@@ -10,6 +10,9 @@ import time
 import unicodedata
 from datetime import datetime
 
+from ringfence.durations import format_duration
+from ringfence.model import FOREVER, Rule
+
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that are escaped: controls, format and bidi, surrogates, private, unassigned, line breaks."""
 
@@ -58,6 +61,39 @@ def duration(seconds: float) -> str:
         if len(parts) == 2:
             break
     return sign + " ".join(parts)
+
+
+def ban_length(seconds: float) -> str:
+    """How long somebody is banned, as the end of a sentence: "for 2h", "for good"."""
+    return "for good" if seconds == FOREVER else f"for {duration(seconds)}"
+
+
+def rule_numbers(rule: Rule) -> str:
+    """The numbers of a rule as short as can be: "10/10m→10m", "6 accounts/10m→1d", "3 bans/7d→forever"."""
+    counted = f"{rule.failures}" if rule.bans is None else f"{rule.bans} bans"
+    if rule.bans is None and rule.count == "accounts":
+        counted += " accounts"
+    per = "" if rule.per == "address" else f" per {rule.per}"
+    return f"{counted}/{format_duration(rule.within)}{per}→{_then(rule, '')}{'' if rule.enabled else ' (off)'}"
+
+
+def rule_in_brief(rule: Rule, *, what: bool = True) -> str:
+    """A rule in some words: "10 attempts in 10m → ban 10m", without `what` "10 in 10m → 10m"."""
+    counted = f"{rule.failures} {rule.count}" if rule.bans is None else f"{rule.bans} bans"
+    counted = counted if what else counted.partition(" ")[0]
+    proven = " with a proven address" if rule.proven else ""
+    causes = f" ({', '.join(rule.causes)})" if rule.causes else ""
+    per = "" if rule.per == "address" else f" per {rule.per}"
+    off = "" if rule.enabled else " (switched off)"
+    return f"{counted}{causes}{proven} in {format_duration(rule.within)}{per} → {_then(rule, 'ban ' if what else '')}{off}"
+
+
+def _then(rule: Rule, verb: str) -> str:
+    """What a rule leads to: its ban and mail, or nothing but the record."""
+    if "block" not in rule.actions:
+        return "mail" if rule.actions else "record only"
+    whole = " from all services" if rule.scope == "all" else ""
+    return f"{verb}{format_duration(rule.ban)}{whole}" + (" and mail" if "mail" in rule.actions else "")
 
 
 def moment(iso: str) -> str:

@@ -1,34 +1,15 @@
-"""Bans: one running ban for each (target, service), every change of it kept, room made when the list is full."""
+"""Bans: one running ban for each (target, service), every change of it kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from ringfence.ledger.connection import Row
-from ringfence.ledger.evidence import EvidenceStore
 from ringfence.ledger.facts import BanChange, RecordedVerdict
+from ringfence.ledger.making import MakingStore, ban_from
 from ringfence.ledger.sql import QUERIES
-from ringfence.model import EVERY, Ban, BanState, Event, Verdict
-
-NEXT: Final[Mapping[tuple[str, str], BanState]] = {
-    ("", "made"): "wanted",
-    ("", "past"): "expired",
-    ("wanted", "extended"): "wanted",
-    ("wanted", "set"): "wanted",
-    ("wanted", "enforced"): "enforced",
-    ("wanted", "expired"): "expired",
-    ("wanted", "lifted"): "lifted",
-    ("wanted", "evicted"): "lifted",
-    ("enforced", "extended"): "wanted",
-    ("enforced", "set"): "wanted",
-    ("enforced", "expired"): "expired",
-    ("enforced", "lifted"): "lifted",
-    ("enforced", "evicted"): "lifted",
-}
-"""The state that a change leads to. What is not here can't happen: an ended ban never comes back, a new one is made."""
+from ringfence.model import Ban, Verdict
 
 ORDERS: Final = {"id": "id", "since": "since", "until": "until", "target": "target", "service": "service"}
 
@@ -37,121 +18,8 @@ TARGETS: Final = {True: "target = :target", False: "true"}
 """Written into a statement, because a condition that may not apply would keep the database from using its index."""
 
 
-class BanStore(EvidenceStore):
-    """Makes, extends, ends and lists bans."""
-
-    def _want(self, ban: Ban, now: float, *, by_hand: bool) -> tuple[Ban | None, list[Ban], list[Ban]]:
-        """Make `ban` (its id is ignored) or let it extend the running one.
-
-        Returns the ban that is now wanted (None: nothing to do), the evicted and the expired ones.
-        A rule never shortens; a ban by hand sets any end.
-        """
-        running = self._running_ban(ban.target, ban.service)
-        expired: list[Ban] = []
-        if running is not None and running.until <= ban.since:
-            expired.append(self._end(running, "expired", running.until, ""))
-            running = None
-        if running is None:
-            made, evicted = self._make(ban, now, automatic=not by_hand)
-            return made, evicted, expired
-        if by_hand:
-            author, reason, detail, note = ban.author, ban.reason, ban.detail, ban.note
-        elif ban.until <= running.until:
-            return None, [], expired
-        elif running.author.startswith("rule:"):
-            author, reason, detail, note = ban.author, ban.reason, ban.detail, running.note
-        else:
-            author, reason, detail, note = running.author, running.reason, running.detail, running.note
-        change = "set" if by_hand else "extended"
-        longer = msgspec.structs.replace(
-            running, until=ban.until, state=NEXT[running.state, change],
-            author=author, reason=reason, detail=detail, note=note,
-        )  # fmt: skip
-        values = msgspec.structs.asdict(longer)
-        self._run("change_ban", {**values, "automatic": author.startswith("rule:")})
-        self._run("insert_change", (longer.id, now, change, longer.state, longer.until, ban.author))
-        return longer, [], expired
-
-    def _make(self, ban: Ban, now: float, *, automatic: bool) -> tuple[Ban | None, list[Ban]]:
-        self._now = now
-        past = ban.until <= now
-        evicted: list[Ban] = []
-        if not past and self._running >= self.bans_capacity:
-            self._count("overflow", self._counters.get("overflow", 0) + 1)
-            row = self._row("ends_soonest")
-            if row is None:
-                return None, []
-            evicted.append(self._end(ban_from(row), "evicted", now, "capacity"))
-        change = "past" if past else "made"
-        state = NEXT["", change]
-        ended = ban.until if past else None
-        values = (
-            ban.target, ban.service, ban.since, ban.until, state, ban.author, ban.reason, ban.detail, ban.note,
-            ended, automatic,
-        )  # fmt: skip
-        number = int(self._run("insert_ban", values).lastrowid or 0)
-        self._run("insert_change", (number, now, change, state, ban.until, ban.author))
-        self._made[ban.service] += 1
-        if not past:
-            self._running += 1
-            if self._running > self._counters.get("peak", 0):
-                self._count("peak", self._running)
-        return msgspec.structs.replace(ban, id=number, state=state, ended=ended), evicted
-
-    def _end(self, ban: Ban, change: str, now: float, author: str) -> Ban:
-        return self._end_all([ban], change, now, author)[0]
-
-    def _end_all(self, bans: Sequence[Ban], change: str, now: float, author: str) -> list[Ban]:
-        ended = [msgspec.structs.replace(ban, state=NEXT[ban.state, change], ended=now) for ban in bans]
-        many = self._connection.executemany
-        many(QUERIES["end_ban"], [(ban.id, ban.state, now) for ban in ended])
-        many(QUERIES["insert_change"], [(ban.id, now, change, ban.state, ban.until, author) for ban in ended])
-        self._running -= len(ended)
-        return ended
-
-    def _running_ban(self, target: str, service: str) -> Ban | None:
-        rows = self._run("running_ban", (target, service)).fetchall()
-        return ban_from(rows[0]) if rows else None
-
-    def _judge(self, verdicts: Sequence[Verdict], events: Sequence[Event], now: float) -> tuple[dict[int, Ban], ...]:
-        """Record `verdicts` and the bans they make; returns wanted, evicted and expired bans by number."""
-        wanted: dict[int, Ban] = {}
-        evicted: dict[int, Ban] = {}
-        expired: dict[int, Ban] = {}
-        blocked = {verdict.address for verdict in verdicts if "block" in verdict.actions}
-        deciding = (
-            {(event.address, event.time): event for event in events if event.address in blocked} if blocked else {}
-        )
-        rows: list[Row] = []
-        for verdict in verdicts:
-            number = None
-            if "block" in verdict.actions:
-                event = deciding.get((verdict.address, verdict.time))
-                number, ban, out, over = self._block(verdict, event, now)
-                if ban is not None and ban.ended is None and ban.until > now:
-                    wanted[ban.id] = ban
-                evicted.update((old.id, old) for old in out)
-                expired.update((old.id, old) for old in over)
-            rows.append(_verdict_row(verdict, number))
-        self._connection.executemany(QUERIES["insert_verdict"], rows)
-        for old in evicted:
-            wanted.pop(old, None)
-        return wanted, evicted, expired
-
-    def _block(
-        self, verdict: Verdict, event: Event | None, now: float
-    ) -> tuple[int | None, Ban | None, list[Ban], list[Ban]]:
-        service = verdict.service if verdict.scope == "service" else EVERY
-        ban = Ban(
-            id=0, target=verdict.target, service=service, since=verdict.time, until=verdict.until, state="wanted",
-            author=f"rule:{verdict.rule}", reason=event.cause if event else "", detail=event.detail if event else "",
-        )  # fmt: skip
-        made, evicted, expired = self._want(ban, now, by_hand=False)
-        if made is None:
-            running = self._running_ban(verdict.target, service)
-            return running.id if running else None, None, evicted, expired
-        self._note_firing(made.id, verdict)
-        return made.id, made, evicted, expired
+class BanStore(MakingStore):
+    """Confirms, ends and lists bans."""
 
     def mark_enforced(self, bans: Sequence[int | Ban], now: float) -> None:
         """The kernel confirmed these bans (numbers, or the bans that were handed to it).
@@ -223,22 +91,6 @@ class BanStore(EvidenceStore):
     def verdicts_of(self, target: str, *, limit: int = 100) -> list[RecordedVerdict]:
         """The newest verdicts about `target`, newest first."""
         return [_verdict_from(row) for row in self._rows("verdicts_of", {"target": target, "limit": limit})]
-
-
-def ban_from(row: Row) -> Ban:
-    """A Ban of a row."""
-    number, target, service, since, until, state, author, reason, detail, note, ended = row
-    return Ban(
-        id=number, target=target, service=service, since=since, until=until, state=state, author=author,
-        reason=reason, detail=detail, note=note, ended=ended,
-    )  # fmt: skip
-
-
-def _verdict_row(verdict: Verdict, ban: int | None) -> Row:
-    return (
-        verdict.time, verdict.rule, verdict.service, verdict.target, verdict.address, verdict.until,
-        " ".join(verdict.actions), verdict.scope, verdict.count, verdict.since, ban,
-    )  # fmt: skip
 
 
 def _verdict_from(row: Row) -> RecordedVerdict:

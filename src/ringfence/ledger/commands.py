@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ringfence.errors import LedgerError
-from ringfence.ledger.bans import TARGETS, BanStore, ban_from
+from ringfence.ledger.bans import TARGETS, BanStore
 from ringfence.ledger.connection import Row
 from ringfence.ledger.facts import AuditEntry, PolicyRevision
+from ringfence.ledger.making import ban_from
 from ringfence.model import AllowEntry, Ban, Lockdown
 
 _POLICY: Final = ("revision", "text", "author", "time", "note")
@@ -38,8 +39,10 @@ class CommandStore(BanStore):
         with self._writing(durable=True):
             arguments = {"target": target, "service": service, "until": until, "note": note}
             self._audit(now, author, "ban", arguments, origin)
-            made, evicted, _ = self._want(ban, now, by_hand=True)
-        self._untold += evicted
+            draft = self._draft([target])
+            made = self._want(draft, ban, now, by_hand=True)
+            self._write(draft)
+        self._untold += draft.evicted.values()
         if made is None:
             raise LedgerError(
                 f"{target} was not banned: all {self.bans_capacity} places are taken by bans by hand; "

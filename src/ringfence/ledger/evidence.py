@@ -30,12 +30,14 @@ EVIDENCE_AFTER: Final = 86_400.0
 class EvidenceStore(EventStore):
     """Notes, finds and copies evidence."""
 
-    def _note_firing(self, ban: int, verdict: Verdict) -> None:
-        """Say where the evidence for `ban` is, within a transaction."""
-        newest = self._newest_event(verdict.address)
-        if newest:
-            values = (verdict.target, verdict.address, verdict.service, verdict.since, verdict.time, verdict.count)
-            self._run("insert_firing", (ban, newest, *values))
+    def _firing(self, ban: int, verdict: Verdict) -> list[Row]:
+        """The row that says where the evidence for `ban` is; none when there are no events of its address."""
+        newest = self._newest.get(verdict.address) or self._newest_event(verdict.address)
+        if not newest:
+            return []
+        return [
+            (ban, newest, verdict.target, verdict.address, verdict.service, verdict.since, verdict.time, verdict.count)
+        ]
 
     def evidence(self, number: int) -> list[Event]:
         """The events that fired the rule of a ban, oldest first; also after the events themselves were pruned.

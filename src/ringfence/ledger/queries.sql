@@ -159,17 +159,19 @@ DELETE FROM held WHERE key = ?
 
 -- ---------------------------------------------------------------- bans
 
--- name: running_ban
-SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
-WHERE target = ?1 AND service = ?2 AND ended IS NULL
+-- name: running_bans_of
+SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
+FROM json_each(?) AS wanted CROSS JOIN ban AS b ON b.target = wanted.value WHERE b.ended IS NULL
+
+-- name: last_ban
+SELECT max(id) FROM ban
 
 -- name: insert_ban
-INSERT INTO ban (target, service, since, until, state, author, reason, detail, note, ended, automatic)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO ban (id, target, service, since, until, state, author, reason, detail, note, ended, automatic)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: change_ban
-UPDATE ban SET until = :until, state = :state, author = :author, reason = :reason, detail = :detail, note = :note,
-  automatic = :automatic WHERE id = :id
+UPDATE ban SET until = ?2, state = ?3, author = ?4, reason = ?5, detail = ?6, note = ?7, automatic = ?8 WHERE id = ?1
 
 -- name: end_ban
 UPDATE ban SET state = ?2, ended = ?3 WHERE id = ?1

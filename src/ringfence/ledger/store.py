@@ -81,13 +81,16 @@ class Ledger(UpkeepStore):
                 many = self._connection.executemany
                 many(QUERIES["hold"], [(_held_key(event), msgspec.json.encode(event)) for event in held])
                 many(QUERIES["release"], [(_held_key(event),) for event in released])
-            wanted, evicted, expired = self._judge(verdicts, events, now)
+            draft = self._judge(verdicts, events, now)
             if len(events) < LIVE or self._unfolded() >= FOLD:
                 self._fold(now)
                 self._keep_within(now)
-        evicted.update((ban.id, ban) for ban in self._untold)
+        draft.evicted.update((ban.id, ban) for ban in self._untold)
         self._untold.clear()
-        return Recorded(wanted=list(wanted.values()), evicted=list(evicted.values()), expired=list(expired.values()))
+        return Recorded(
+            wanted=list(draft.wanted.values()), evicted=list(draft.evicted.values()),
+            expired=list(draft.expired.values()),
+        )  # fmt: skip
 
     def _keep_within(self, now: float) -> None:
         """While more comes in than `prune` can take, record itself makes room: twice as much as it brought."""
