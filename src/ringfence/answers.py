@@ -188,7 +188,7 @@ class Lifted(Struct, frozen=True, kw_only=True):
 
 
 class Allowed(Struct, frozen=True, kw_only=True):
-    """A new whitelist entry and the bans it lifted. `enforced`: the kernel has taken it; `why` says what is yet to come.
+    """A new whitelist entry and the bans it lifted. `enforced`: the kernel has taken it; `why` tells what lacks.
 
     `monitor`: it is not enforced because the guard enforces nothing at all.
     """

@@ -44,7 +44,7 @@ from ringfence.whitelist import AT_WORK, covered_bans
 
 MOST_ROWS = 100_000
 KEPT = {
-    "loopback": "the loopback network",
+    "loopback": "reserved for loopback",
     AT_WORK: "where an administrator is logged in from",
 }
 """What the notes of entries that nobody wrote mean, where they don't say it themselves."""

@@ -85,7 +85,8 @@ def rule_in_brief(rule: Rule, *, what: bool = True) -> str:
     causes = f" ({', '.join(rule.causes)})" if rule.causes else ""
     per = "" if rule.per == "address" else f" per {rule.per}"
     off = "" if rule.enabled else " (switched off)"
-    return f"{counted}{causes}{proven} in {format_duration(rule.within)}{per} → {_then(rule, 'ban ' if what else '')}{off}"
+    then = _then(rule, "ban " if what else "")
+    return f"{counted}{causes}{proven} in {format_duration(rule.within)}{per} → {then}{off}"
 
 
 def _then(rule: Rule, verb: str) -> str:

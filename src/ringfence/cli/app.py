@@ -18,8 +18,8 @@ from ringfence.settings import DEFAULT_FILE, SYSTEM_SOCKET, Settings, load_setti
 Answer = TypeVar("Answer")
 
 EPILOG = (
-    "Exit codes: 0 done; 1 refused, not found, or problems found; 2 wrong usage; 3 the guard can't be reached; "
-    "4 failed; 130 interrupted."
+    "Exit codes: 0 done (in monitor mode: recorded); 1 refused, not found, problems found, or recorded but not in "
+    "force; 2 wrong usage; 3 the guard can't be reached; 4 failed; 130 interrupted."
 )
 
 app = typer.Typer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -11,6 +12,7 @@ from ringfence.answers import (
     AllowRow,
     Attacks,
     Banned,
+    BanRow,
     Bans,
     Diag,
     Done,
@@ -20,16 +22,45 @@ from ringfence.answers import (
     Stats,
     Status,
 )
-from ringfence.cli import tables
+from ringfence.cli import NEGATIVE, tables
 from ringfence.cli.app import Json, Note, ServiceOption, app, ask, print_json
 from ringfence.durations import parse_duration
 from ringfence.model import EVERY, FOREVER
-from ringfence.render import moment, plural, safe
+from ringfence.render import duration, moment, plural, safe
+from ringfence.values import address
+
+
+
+def _length(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{safe(text)}: {error}") from error
+
+
+def _address(text: str) -> str:
+    """An address or network in canonical spelling; anything else is wrong usage."""
+    return _target(text, hosts=False)
+
+
+def _host(text: str) -> str:
+    """An address, network or host name in canonical spelling; anything else is wrong usage."""
+    return _target(text, hosts=True)
+
+
+def _target(text: str, *, hosts: bool) -> str:
+    try:
+        return address(hosts=hosts).parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{safe(text)}: {error}") from error
+
 
 For = Annotated[
     float | None,
-    typer.Option("--for", metavar="TIME", parser=parse_duration, help="How long, such as 30m, 1h, 7d or forever."),
+    typer.Option("--for", metavar="TIME", parser=_length, help="How long, such as 30m, 1h, 7d or forever."),
 ]
+Whom = "ADDRESS|NETWORK"
+WhomOrHost = "ADDRESS|NETWORK|HOST"
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100000, help="How many lines a page has.")]
 Page = Annotated[int, typer.Option("--page", min=1, help="Which page to show.")]
 
@@ -43,6 +74,12 @@ def _seconds(length: float | None, default: float) -> float | None:
 def _warn(why: str) -> None:
     if why:
         typer.echo("ringfence: " + safe(why), err=True)
+
+
+def _unless_in_force(in_force: bool, monitor: bool) -> None:
+    """Exit with 1 when something is recorded and not in force, unless nothing is to be in force at all."""
+    if not in_force and not monitor:
+        raise typer.Exit(NEGATIVE)
 
 
 @app.command()
@@ -97,7 +134,7 @@ def bans(
 
 @app.command()
 def ban(
-    target: Annotated[str, typer.Argument(metavar="ADDRESS|NETWORK", help="Whom to keep out.")],
+    target: Annotated[str, typer.Argument(metavar=Whom, parser=_address, help="Whom to keep out.")],
     service: ServiceOption = EVERY,
     length: For = None,
     note: Note = "",
@@ -112,17 +149,19 @@ def ban(
     )  # fmt: skip
     if json:
         print_json(answer)
-        return
-    row = answer.ban
-    what = f"{row.target} from {tables.service_name(row.service)} until {moment(row.until)}"
-    typer.echo(f"banned {what}" if answer.enforced else f"ban of {what} is recorded but not in force")
-    _warn(answer.why)
+    else:
+        row = answer.ban
+        whom = f"{row.target} from {tables.in_words(row.service)}"
+        end = f"until {moment(row.until)} ({duration(length)})" if length not in (None, FOREVER) else "for good"
+        typer.echo(f"banned {whom} {end}" if answer.enforced else f"ban of {whom} {end} is recorded but not in force")
+        _warn(answer.why)
+    _unless_in_force(answer.enforced, answer.monitor)
 
 
 @app.command()
 def unban(
     target: Annotated[
-        str | None, typer.Argument(metavar="ADDRESS|NETWORK", help="Whom to let in again.", show_default=False)
+        str | None, typer.Argument(metavar=Whom, parser=_address, help="Whom to let in again.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Lift all bans.")] = False,
     service: ServiceOption = "",
@@ -134,18 +173,23 @@ def unban(
     answer = ask(Lifted, "unban", target=target, service=service)
     if json:
         print_json(answer)
-        return
-    if everything:
-        typer.echo(f"lifted {plural(len(answer.rows), 'ban')}")
     else:
-        for row in answer.rows:
-            typer.echo(f"lifted the ban of {row.target} from {tables.service_name(row.service)}")
-    _warn(answer.why)
+        _lifted(answer.rows, everything)
+        _warn(answer.why)
+    _unless_in_force(not answer.why, answer.monitor)
+
+
+def _lifted(rows: Sequence[BanRow], everything: bool = False) -> None:
+    if everything:
+        typer.echo(f"lifted {plural(len(rows), 'ban')}")
+        return
+    for row in rows:
+        typer.echo(f"lifted the ban of {row.target} from {tables.in_words(row.service)}")
 
 
 @app.command()
 def allow(
-    target: Annotated[str, typer.Argument(metavar="ADDRESS|NETWORK|HOST", help="Who may never be banned.")],
+    target: Annotated[str, typer.Argument(metavar=WhomOrHost, parser=_host, help="Who may never be banned.")],
     service: ServiceOption = EVERY,
     length: For = None,
     note: Note = "",
@@ -155,16 +199,16 @@ def allow(
     answer = ask(Allowed, "allow", target=target, service=service, seconds=_seconds(length, FOREVER), note=note)
     if json:
         print_json(answer)
-        return
-    typer.echo(f"{safe(answer.entry.target)} is on the whitelist for {tables.service_name(answer.entry.service)}")
-    for row in answer.lifted:
-        typer.echo(f"lifted the ban of {row.target} from {tables.service_name(row.service)}")
-    _warn(answer.why)
+    else:
+        typer.echo(f"{safe(answer.entry.target)} is on the whitelist for {tables.in_words(answer.entry.service)}")
+        _lifted(answer.lifted)
+        _warn(answer.why)
+    _unless_in_force(answer.enforced, answer.monitor)
 
 
 @app.command()
 def disallow(
-    target: Annotated[str, typer.Argument(metavar="ADDRESS|NETWORK|HOST", help="Who may be banned again.")],
+    target: Annotated[str, typer.Argument(metavar=WhomOrHost, parser=_host, help="Who may be banned again.")],
     service: ServiceOption = EVERY,
     json: Json = False,
 ) -> None:
@@ -204,7 +248,14 @@ def lockdown(
         answer = ask(LockdownRow, "end_lockdown")
     else:
         answer = ask(LockdownRow, "lockdown")
-    print_json(answer) if json else tables.lockdown(answer)
+    if json:
+        print_json(answer)
+    else:
+        tables.lockdown(answer)
+        if switch == "off":
+            _warn(answer.why)
+    if switch is not None:
+        _unless_in_force(answer.enforced if answer.on else not answer.why, answer.monitor)
 
 
 @app.command()
@@ -238,10 +289,10 @@ def diag(json: Json = False) -> None:
 
 @app.command()
 def explain(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Whom to explain.")],
+    target: Annotated[str, typer.Argument(metavar="ADDRESS", parser=_address, help="Whom to explain.")],
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many events to show.")] = 20,
     json: Json = False,
 ) -> None:
     """Tell why an address is banned, or why not: bans, evidence, windows, whitelist, events."""
-    answer = ask(Explanation, "explain", address=address, limit=limit)
+    answer = ask(Explanation, "explain", address=target, limit=limit)
     print_json(answer) if json else tables.explanation(answer)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,8 +28,20 @@ from ringfence.answers import (
 from ringfence.model import EVERY
 from ringfence.render import ago, duration, moment, plural, remaining, safe, size
 
-PIPE_WIDTH = 500
-"""Columns when the output is no terminal: wide enough that nothing is cut on its way to grep."""
+PIPE_WIDTH = 1_000_000
+"""Columns when the output is no terminal: wide enough that nothing is folded on its way to grep."""
+FOLDED = frozenset({
+    "ACCOUNT", "ACCOUNTS", "ADDRESSES", "CAUSE", "DETAIL", "KIND", "LOG", "NOTE", "PORTS", "REASON", "RESULT", "RULES",
+    "SERVICES", "SOURCE", "TROUBLE", "WOULD BE BANNED",
+})  # fmt: skip
+"""Columns that fold on a terminal that is too narrow, down to `LEAST` characters."""
+TIMES = frozenset({"FIRST SEEN", "LAST SEEN", "OLDEST", "SINCE", "TIME", "UNTIL"})
+"""Columns of date, time and zone: they fold down to the width of a date."""
+DISPENSABLE = ("FIRST SEEN", "SUCCEEDED", "LINES/S", "LEFT", "SINCE", "KIND", "PORTS", "BY", "CAUSE", "OUTCOME")
+"""Columns that are left out, in this order, where even folded not everything fits."""
+LEAST, DATE, GAP = 12, 10, 2
+
+SEE = "see 'ringfence status'"
 
 Cell = str | Text
 
@@ -40,14 +53,51 @@ def console() -> Console:
 
 
 def show(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Print `rows` under `headings`; a heading that starts with ">" is a column of numbers."""
+    """Print `rows` under `headings`; a heading that starts with ">" is a column of numbers.
+
+    On a terminal long columns fold; where that is not enough some are left out, and that is said.
+    """
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    names = [heading.lstrip(">") for heading in headings]
+    out = console()
+    least = _least(names, cells)
+    left_out = _left_out(names, least, out.width) if sys.stdout.isatty() else []
+    shown = [at for at, name in enumerate(names) if name not in left_out]
+    fits = sum(least[at] for at in shown) + GAP * (len(shown) - 1) <= out.width
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for heading in headings:
-        name = heading.lstrip(">")
-        table.add_column(Text(name), justify="right" if heading.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*[cell if isinstance(cell, Text) else Text(cell) for cell in row])
-    console().print(table)
+    for at in shown:
+        table.add_column(
+            Text(names[at]), justify="right" if headings[at].startswith(">") else "left", overflow="fold",
+            no_wrap=fits and names[at] not in FOLDED | TIMES, min_width=least[at] if fits else None,
+        )  # fmt: skip
+    for row in cells:
+        table.add_row(*[row[at] for at in shown])
+    out.print(table)
+    if left_out:
+        line(f"left out on this narrow terminal: {', '.join(left_out)} (--json has everything)", "dim")
+
+
+def _least(names: Sequence[str], cells: Sequence[Sequence[Text]]) -> list[int]:
+    """The width that each column needs at least."""
+    widths = [
+        max([cell_len(name), *(cell_len(part) for row in cells for part in row[at].plain.split("\n"))])
+        for at, name in enumerate(names)
+    ]
+    most = [DATE if name in TIMES else LEAST if name in FOLDED else width for name, width in zip(names, widths)]
+    return [max(min(width, limit), cell_len(name)) for name, width, limit in zip(names, widths, most)]
+
+
+def _left_out(names: Sequence[str], least: Sequence[int], width: int) -> list[str]:
+    """Which columns have to go so that the others fit into `width`."""
+    needed = sum(least) + GAP * (len(names) - 1)
+    gone: list[str] = []
+    for name in DISPENSABLE:
+        if needed <= width:
+            break
+        if name in names:
+            needed -= least[names.index(name)] + GAP
+            gone.append(name)
+    return gone
 
 
 def line(text: Cell, style: str = "") -> None:
@@ -75,6 +125,11 @@ def bans(rows: Sequence[BanRow]) -> None:
             for row in rows
         ],
     )  # fmt: skip
+
+
+def in_words(name: str) -> str:
+    """A service within a sentence."""
+    return "all services" if name == EVERY else safe(name)
 
 
 def _state(state: str) -> Text:
@@ -152,7 +207,7 @@ def lockdown(row: LockdownRow) -> None:
         return
     line(
         f"Lockdown of {', '.join(map(safe, row.services))} since {moment(row.since)} until {moment(row.until)} "
-        f"by {safe(row.author)}" + ("" if row.enforced else " (NOT in force: see 'ringfence status')"),
+        f"by {safe(row.author)}" + ("" if row.enforced else f" (NOT in force: {safe(row.why) or SEE})"),
         "bold red",
     )
 
@@ -180,7 +235,7 @@ def status(answer: Status) -> None:
         [
             [
                 safe(row.name), "on" if row.enabled else "OFF", f"{row.bans:,}", str(row.sources),
-                " ".join(row.ports) or "all", "; ".join(row.rules),
+                " ".join(row.ports) or "all", ", ".join(map(safe, row.rules)),
             ]
             for row in answer.services
         ],
@@ -193,7 +248,7 @@ def sources(rows: Sequence[SourceRow]) -> None:
     """Print the logs that are watched."""
     now = time.time()
     show(
-        ["LOG", "KIND", ">LINES", ">EVENTS", ">LINES/S", ">UNREAD", "LAST LINE", "TROUBLE"],
+        ["LOG", "KIND", ">LINES", ">MATCHED", ">LINES/S", ">UNREAD", "LAST LINE", "TROUBLE"],
         [
             [
                 safe(row.source), " ".join(row.kinds), f"{row.lines:,}", f"{row.events:,}",

@@ -81,13 +81,15 @@ class Attempts:
         """The events that count, among `sightings` or held back before, in order of time."""
         counted: list[Event] = []
         plain, sessions, add, challenges = self._plain, self._sessions, counted.append, self._challenges
+        waiting = challenges.waiting
         for event in sightings:
             known = sessions.get(event.session)
-            if (known is None or known.address != event.address) and event.pattern in plain and not challenges.waiting:
+            if (known is None or known.address != event.address) and event.pattern in plain and not waiting:
                 sessions[event.session] = event
                 add(event)
             else:
                 counted += self._judge(event)
+                waiting = challenges.waiting
         if sightings:
             counted += challenges.unanswered(sightings[-1].time)
         if len(sessions) > SESSIONS_KEPT:
