@@ -20,7 +20,11 @@ COMMANDS = (
     "service", "stats", "diag", "explain", "check", "unfence",
 )  # fmt: skip
 
-WRONG = (["nonsense"], ["ban"], ["attacks", "--sort", "colour"], ["ban", "192.0.2.7", "--for", "soon"], ["scan"])
+WRONG = (
+    ["nonsense"], ["ban"], ["attacks", "--sort", "colour"], ["ban", "192.0.2.7", "--for", "soon"], ["scan"],
+    ["ban", "nonsense"], ["ban", "192.0.2.7/24"], ["unban", "nonsense"], ["allow", "no sense"], ["disallow", "-_-"],
+    ["explain", "nonsense"],
+)  # fmt: skip
 QUESTIONS = ("attacks", "bans", "whitelist", "lockdown", "stats", "diag", "policy history", "explain 198.51.100.1")
 
 
@@ -48,7 +52,17 @@ class TestWithoutGuard:
     def test_help_names_every_command_and_the_exit_codes(self) -> None:
         text = ringfence("--help").stdout
         assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in COMMANDS)
-        assert "Exit codes" in text and "3 the guard can't be reached" in " ".join(text.split())
+        text = " ".join(text.split())
+        assert "Exit codes" in text and "3 the guard can't be reached" in text and "recorded but not in force" in text
+
+    @pytest.mark.parametrize("arguments", [[], ["policy"]])
+    def test_without_a_command_the_help_is_shown_as_wrong_usage(self, arguments: list[str]) -> None:
+        done = ringfence(*arguments)
+        assert done.returncode == 2 and (done.stdout + done.stderr).startswith("Usage: ringfence")
+
+    def test_wrong_values_are_named_with_what_they_must_be(self) -> None:
+        assert "nonsense: must be an address or a network" in ringfence("ban", "nonsense").stderr
+        assert "soon: must be a duration" in ringfence("ban", "192.0.2.7", "--for", "soon").stderr
 
     @pytest.mark.parametrize("name", [*COMMANDS, "policy apply", "policy rollback"])
     def test_every_command_explains_itself(self, name: str) -> None:
@@ -170,6 +184,10 @@ class TestScan:
         policy.write_text('[rules.strict]\nfailures = 1\nwithin = "1m"\nban = "forever"\n')
         found = json.loads(ringfence("scan", "--json", "--policy", str(policy), str(log)).stdout)
         assert [row["bans"][0]["until"] for row in found["attackers"]] == ["forever", "forever"]
+        assert [(row["attempts"], row["level"]) for row in found["attackers"]] == [
+            (20, "threatening"),
+            (1, "threatening"),
+        ]
 
     def test_a_log_that_is_not_there_is_one_line(self, tmp_path: Path) -> None:
         done = ringfence("scan", str(tmp_path / "none"))
@@ -186,6 +204,30 @@ class TestWithGuard:
         assert guard.cli("unban", "198.51.100.1").returncode == 0
         again = guard.cli("unban", "198.51.100.1")
         assert again.returncode == 1 and "is not banned" in again.stderr
+
+    def test_a_ban_says_from_what_and_until_when(self, guard: GuardProcess) -> None:
+        done = guard.cli("ban", "198.51.100.61")
+        assert done.stdout == "ban of 198.51.100.61 from all services for good is recorded but not in force\n"
+        done = guard.cli("ban", "198.51.100.62", "--service", "sip", "--for", "1h")
+        assert re.fullmatch(r"ban of 198\.51\.100\.62 from sip until 20.* \(1h\) is recorded .*\n", done.stdout)
+        assert guard.cli("unban", "198.51.100.61").stdout == "lifted the ban of 198.51.100.61 from all services\n"
+
+    def test_in_monitor_mode_what_is_recorded_is_done_and_said_not_to_block(self, guard: GuardProcess) -> None:
+        for command in (["ban", "198.51.100.63"], ["allow", "198.51.100.64"]):
+            done = guard.cli(*command)
+            assert done.returncode == 0 and "monitor mode" in done.stderr, command
+        done = guard.cli("lockdown", "on")
+        assert done.returncode == 0 and "NOT in force: monitor mode" in done.stdout
+        assert guard.cli("lockdown", "off").returncode == 0
+
+    def test_lines_that_told_of_logins_are_called_matched(self, guard: GuardProcess) -> None:
+        assert "MATCHED" in guard.cli("status").stdout
+        assert "matched" in json.loads(guard.cli("diag", "--json").stdout)["sources"][0]
+
+    def test_a_second_guard_is_refused_in_one_clear_line(self, guard: GuardProcess) -> None:
+        done = guard.cli("run")
+        assert done.returncode == 4 and done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1 and "another guard" in done.stderr
 
     def test_loopback_is_refused_with_exit_code_1(self, guard: GuardProcess) -> None:
         done = guard.cli("ban", "127.0.0.1")

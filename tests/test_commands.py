@@ -11,7 +11,7 @@ from guard_process import GuardProcess, failures
 from ringfence.assemble import assemble, restore
 from ringfence.commands import Commands
 from ringfence.control import Caller
-from ringfence.errors import LedgerError, NotFoundError, RefusedError, RingfenceError, SettingsError
+from ringfence.errors import EnforceError, LedgerError, NotFoundError, RefusedError, RingfenceError, SettingsError
 from ringfence.guard import Guard
 from ringfence.settings import load_settings
 
@@ -88,16 +88,33 @@ class TestBans:
         with pytest.raises(RefusedError, match="--force"):
             desk.commands.ban(ROOT, target=target)
 
-    @pytest.mark.parametrize("target", ["192.0.2.250", "192.0.2.0/24"])
-    def test_this_machines_own_addresses_are_refused(self, desk: Desk, target: str) -> None:
-        with pytest.raises(RefusedError, match="one of this machine's own addresses"):
+    @pytest.mark.parametrize(
+        ("target", "why"),
+        [
+            ("192.0.2.250", "it is our own address. Use --force to ban it all the same"),
+            ("192.0.2.0/24", "it holds 192.0.2.250, our own address. Use --force to ban it all the same"),
+            ("127.0.0.1", "it is within 127.0.0.0/8, reserved for loopback. Use --force to ban it all the same"),
+        ],
+    )
+    def test_the_refusal_of_our_own_addresses_is_a_sentence(self, desk: Desk, target: str, why: str) -> None:
+        with pytest.raises(RefusedError) as refused:
             desk.commands.ban(ROOT, target=target)
+        assert str(refused.value) == f"{target} is not banned: {why}"
+
+    def test_a_ban_for_good_and_one_that_ends_are_said_in_words(self, desk: Desk) -> None:
+        desk.commands.ban(ROOT, target="192.0.2.7")
+        desk.commands.ban(ROOT, target="192.0.2.8", service="sip", seconds=3600)
+        assert "banned 192.0.2.7 from all services for good: by root" in desk.said
+        assert "banned 192.0.2.8 from sip for 1h: by root" in desk.said
 
     @pytest.mark.parametrize("target", ["198.51.100.5", "198.51.100.0/24", "::/0", "2001:db8::5"])
     def test_the_callers_own_connection_is_refused(self, desk: Desk, target: str) -> None:
         client = "198.51.100.5" if ":" not in target else "2001:db8::5"
+        caller = Caller(user="root", ssh_client=client)
         with pytest.raises(RefusedError, match="your own SSH session"):
-            desk.commands.ban(Caller(user="root", ssh_client=client), target=target)
+            desk.commands.ban(caller, target=target)
+        if target == client:  # nothing but the refusal protects it
+            assert "reachable" not in desk.commands.ban(caller, target=target, force=True).why
 
     @pytest.mark.parametrize("target", ["203.0.113.9", "203.0.113.0/24"])
     def test_the_whitelisted_are_refused_unless_forced_and_then_the_whitelist_still_wins(
@@ -201,6 +218,29 @@ class TestWhitelist:
             desk.commands.disallow(ROOT, target="192.0.2.7")
 
 
+class TestMonitorMode:
+    """What an earlier, enforcing run left in the kernel is not passed over in silence."""
+
+    LEFT = "what an earlier run left in the kernel holds until 'ringfence unfence'"
+
+    def test_where_we_may_not_look_an_earlier_run_may_still_block_and_that_is_said(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def forbidden() -> object:
+            raise EnforceError("operation not permitted")
+
+        monkeypatch.setattr("ringfence.barrier.Link", forbidden)
+        assert f"nothing new is blocked; {self.LEFT}" in desk.commands.status(ROOT).headline
+        desk.commands.ban(ROOT, target="192.0.2.7")
+        lifted = desk.commands.unban(ROOT, target="192.0.2.7")
+        assert lifted.monitor and self.LEFT in lifted.why
+        allowed = desk.commands.allow(ROOT, target="192.0.2.7")
+        assert allowed.monitor and not allowed.enforced and self.LEFT in allowed.why
+        locked = desk.commands.lock_down(ROOT, services=[])
+        assert locked.monitor and not locked.enforced and self.LEFT in locked.why
+        assert self.LEFT in desk.commands.end_lockdown(ROOT).why
+
+
 class TestPolicy:
     def test_a_new_policy_judges_from_now_on_and_can_be_rolled_back(self, desk: Desk) -> None:
         text = desk.process.policy.read_text().replace("failures = 5", "failures = 3")
@@ -274,6 +314,38 @@ class TestQuestions:
         assert not answer.banned
         assert [(row.rule, row.count, row.needed) for row in answer.windows] == [("standard", 3, 5)]
 
+    def test_explain_tells_what_has_fired_a_rule_and_what_came_since(self, desk: Desk) -> None:
+        desk.attack("192.0.2.7", 5)
+        reasons = desk.commands.explain(ROOT, address="192.0.2.7").reasons
+        assert "rule standard for sip: 5 attempts fired it; 0 of 5 since" in reasons
+
+    def test_explain_tells_progress_in_the_units_people_use(self, desk: Desk) -> None:
+        desk.attack("192.0.2.7", 3)
+        reasons = desk.commands.explain(ROOT, address="192.0.2.7").reasons
+        assert "rule standard for sip: 3 of 5 attempts in 1h" in reasons
+
+    def test_whom_a_rule_banned_is_threatening_however_few_attempts_that_took(self, desk: Desk) -> None:
+        """Five attempts are within the boundary of harmless, but they were enough for the rule."""
+        desk.attack("192.0.2.7", 5)
+        desk.attack("192.0.2.8", 4)
+        levels = {row.address: row.level for row in desk.commands.attacks(ROOT).rows}
+        assert levels == {"192.0.2.7": "threatening", "192.0.2.8": "harmless"}
+        assert [row.address for row in desk.commands.attacks(ROOT, level="threatening").rows] == ["192.0.2.7"]
+        assert [row.address for row in desk.commands.attacks(ROOT, level="harmless").rows] == ["192.0.2.8"]
+        attacker = desk.commands.explain(ROOT, address="192.0.2.7").attacker
+        assert attacker is not None and attacker.level == "threatening"
+        desk.commands.unban(ROOT, target="192.0.2.7")
+        assert desk.commands.attacks(ROOT, level="harmless").total == 1
+
+    def test_a_ban_by_hand_makes_nobody_threatening(self, desk: Desk) -> None:
+        desk.attack("192.0.2.7", 1)
+        desk.commands.ban(ROOT, target="192.0.2.7")
+        assert [row.level for row in desk.commands.attacks(ROOT).rows] == ["harmless"]
+
+    def test_status_has_the_rules_of_each_service_in_short(self, desk: Desk) -> None:
+        rules = {row.name: row.rules for row in desk.commands.status(ROOT).services}
+        assert rules["sip"] == ("standard 5/1h→2h",)
+
     def test_explain_of_a_stranger_says_that_nothing_is_known(self, desk: Desk) -> None:
         assert "never failed" in desk.commands.explain(ROOT, address="192.0.2.99").verdict
 
@@ -288,6 +360,7 @@ class TestQuestions:
         page = desk.commands.attacks(ROOT, limit=2, offset=1)
         assert page.total == 7 and [row.attempts for row in page.rows] == [6, 5]
         assert {row.address for row in desk.commands.attacks(ROOT, level="threatening").rows} == {
+            "192.0.2.5",
             "192.0.2.6",
             "192.0.2.7",
         }
@@ -352,7 +425,7 @@ class TestFaults:
     def test_what_the_ledger_did_not_take_is_committed_later_and_once(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(*_: object) -> object:
+        def full(*_: object, **__: object) -> object:
             raise LedgerError("disk full")
 
         with monkeypatch.context() as patch:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from guard_process import GuardProcess, elements, failure, failures, namespace, running
-from ringfence.answers import Attacks, Banned, Bans, Diag, Explanation, LockdownRow, Status
+from ringfence.answers import Attacks, Banned, Bans, Diag, Explanation, Lifted, LockdownRow, Stats, Status
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for a network namespace")
 
@@ -33,9 +35,10 @@ def attempts(guard: GuardProcess) -> int:
 def test_the_first_lines_tell_what_is_guarded_and_then_nothing_until_something_happens(guard: GuardProcess) -> None:
     guard.write("nothing of interest\n")
     lines = guard.output.splitlines()
-    assert lines[0].startswith("ringfence ") and "monitor mode" in lines[0] and "nothing is blocked" in lines[0]
+    assert lines[0].startswith("ringfence ") and "monitor mode" in lines[0]
+    assert re.search("nothing (new )?is blocked", lines[0])
     assert any(str(guard.ledger) in line for line in lines)
-    assert any(line.startswith("rule standard: 5 attempts within 1h") for line in lines)
+    assert any(line == "rule standard: 5 attempts in 1h → ban 2h" for line in lines)
     assert str(guard.socket) in lines[-1]
     time.sleep(0.3)
     assert guard.output.splitlines() == lines
@@ -88,6 +91,15 @@ def test_a_log_that_appears_later_is_taken_up(guard: GuardProcess) -> None:
     guard.write(failures("192.0.2.7", 5))
     guard.wait_for(lambda: guard.ask(Bans, "bans").rows, "not taken up")
     assert [row.source for row in guard.ask(Status, "status").sources] == [str(guard.log)]
+
+
+def test_that_a_log_is_missing_is_said_at_the_start_and_not_after_its_lines_were_acted_on(guard: GuardProcess) -> None:
+    guard.write(failures("192.0.2.7", 5))
+    guard.wait_for(lambda: "banned 192.0.2.7" in guard.output, "no ban")
+    guard.wait_for(lambda: "is being read now" in guard.output, "not said to be there", 10)
+    missing = [at for at, line in enumerate(guard.output.splitlines()) if "does not exist" in line]
+    socket_line = next(at for at, line in enumerate(guard.output.splitlines()) if line.startswith("socket "))
+    assert len(missing) == 1 and missing[0] < socket_line
 
 
 def test_stop_is_clean_and_the_socket_is_gone(tmp_path: Path) -> None:
@@ -281,6 +293,81 @@ class TestEnforcing:
         lab.write(failures("192.0.2.7", 9) + failures("198.51.100.1", 5))
         lab.wait_for(lambda: self.kernel(lab) == {"198.51.100.1"}, "the other one was not banned")
         assert not lab.ask(Explanation, "explain", address="192.0.2.7").banned
+
+    def test_in_monitor_mode_it_says_that_an_earlier_table_still_holds_until_unfence(self, lab: GuardProcess) -> None:
+        lab.write(failures("192.0.2.7", 5))
+        lab.wait_for(lambda: self.kernel(lab) == {"192.0.2.7"}, "not in the kernel")
+        assert lab.stop() == 0
+        before = len(lab.output)
+        lab.config.write_text(lab.config.read_text().replace('mode = "nftables"', 'mode = "monitor"'))
+        lab.start()
+        left = "what an earlier run left in the kernel holds until 'ringfence unfence'"
+        assert f"nothing new is blocked; {left}" in lab.output[before:].splitlines()[0]
+        assert f"nothing new is blocked; {left}" in lab.cli("status").stdout
+        unban = lab.cli("unban", "192.0.2.7")
+        assert unban.returncode == 0 and left in unban.stderr and self.kernel(lab) == {"192.0.2.7"}
+        assert lab.cli("unfence", "--force").returncode == 0
+        assert "nothing is blocked" in lab.cli("status").stdout.splitlines()[0]
+
+    def test_what_the_kernel_does_not_take_is_recorded_said_and_exit_code_1(self, lab: GuardProcess) -> None:
+        """Another program owns a table of our name for a while."""
+        command = ["ip", "netns", "exec", lab.netns, "nft", "-i"]  # type: ignore[attr-defined]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0) as owner:
+            assert owner.stdin is not None
+            end = time.monotonic() + 15
+            while "owns table" not in lab.output and time.monotonic() < end:
+                owner.stdin.write(b"delete table inet ringfence; add table inet ringfence { flags owner; }\n")
+                time.sleep(0.1)
+            done = lab.cli("ban", "203.0.113.9", "--for", "1h")
+            assert done.returncode == 1 and "(1h) is recorded but not in force" in done.stdout and done.stderr
+            done = lab.cli("ban", "203.0.113.10", "--json")
+            assert done.returncode == 1 and not json.loads(done.stdout)["enforced"]
+            done = lab.cli("allow", "203.0.113.11")
+            assert done.returncode == 1 and "is on the whitelist" in done.stdout and done.stderr
+            assert lab.cli("allow", "203.0.113.11").returncode == 1
+            done = lab.cli("lockdown", "on", "--for", "10m")
+            assert done.returncode == 1 and "NOT in force" in done.stdout
+            owner.kill()
+        lab.wait_for(lambda: {"203.0.113.9", "203.0.113.10"} <= self.kernel(lab), "not made good")
+        assert lab.ask(LockdownRow, "lockdown").enforced
+        assert lab.cli("lockdown", "on").returncode == 0 == lab.cli("lockdown", "off").returncode
+
+    def test_dropped_packets_are_counted_when_asked_and_kept_when_the_ban_is_lifted(self, lab: GuardProcess) -> None:
+        def packets() -> int:
+            return sum(row.packets for row in lab.ask(Stats, "statistics").rows)
+
+        lab.ask(Banned, "ban", target="203.0.113.9")
+        self.knock(lab, 3)
+        assert packets() == 3
+        self.knock(lab, 2)
+        assert lab.ask(Bans, "bans").rows[0].packets == 5
+        self.knock(lab, 4)
+        lab.ask(Lifted, "unban", target="203.0.113.9")
+        assert packets() == 9
+        lab.ask(Banned, "ban", target="203.0.113.9")
+        self.knock(lab, 20)
+        assert packets() == 29
+
+    @staticmethod
+    def knock(lab: GuardProcess, count: int) -> None:
+        """Let `count` packets come in from 203.0.113.9 on a wire: UDP, with headers (RFC 791, 768) made by hand."""
+        code = (
+            "import socket, struct\n"
+            "one = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)\n"
+            "ends = socket.inet_aton('203.0.113.9') + socket.inet_aton('192.0.2.1')\n"
+            "head = struct.pack('!BBHHHBB', 0x45, 0, 28, 0, 0, 64, 17)\n"
+            "total = sum(struct.unpack('!9H', head + ends))\n"
+            "total = (total & 0xFFFF) + (total >> 16)\n"
+            "packet = head + struct.pack('!H', 0xFFFF & ~total) + ends + struct.pack('!4H', 9999, 9, 8, 0)\n"
+            f"for _ in range({count}): one.sendto(packet, ('wire0', 0x0800, 0, 0, b'\\xff' * 6))"
+        )
+        inside = ["ip", "netns", "exec", lab.netns]  # type: ignore[attr-defined]
+        if subprocess.run([*inside, "ip", "link", "show", "wire0"], capture_output=True).returncode:
+            wire = ["type", "veth", "peer", "name", "wire1"]
+            subprocess.run([*inside, "ip", "link", "add", "wire0", *wire], check=True)
+            for end in ("wire0", "wire1"):
+                subprocess.run([*inside, "ip", "link", "set", end, "up"], check=True)
+        subprocess.run([*inside, sys.executable, "-c", code], check=True)
 
     def test_a_lockdown_survives_a_restart_and_ends_on_command(self, lab: GuardProcess) -> None:
         assert lab.cli("lockdown", "on", "--for", "10m").returncode == 0

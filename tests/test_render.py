@@ -8,8 +8,10 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from ringfence.render import duration, plural, safe, size
+from ringfence.model import FOREVER, Rule
+from ringfence.render import ban_length, duration, plural, rule_in_brief, rule_numbers, safe, size
 
 
 @given(st.text())
@@ -63,3 +65,41 @@ def test_numbers_have_their_unit() -> None:
         "1,204 bans",
         "2 entries",
     )
+
+
+STANDARD = Rule(name="standard", failures=10, within=600, ban=5400)
+
+
+@pytest.mark.parametrize(
+    ("rule", "numbers", "brief", "briefer"),
+    [
+        (STANDARD, "10/10m→1h30m", "10 attempts in 10m → ban 1h30m", "10 in 10m → 1h30m"),
+        (
+            structs.replace(STANDARD, count="accounts", per="network", ban=FOREVER),
+            "10 accounts/10m per network→forever",
+            "10 accounts in 10m per network → ban forever",
+            "10 in 10m per network → forever",
+        ),
+        (
+            structs.replace(STANDARD, failures=None, bans=3, within=604800, scope="all"),
+            "3 bans/7d→1h30m from all services",
+            "3 bans in 7d → ban 1h30m from all services",
+            "3 in 7d → 1h30m from all services",
+        ),
+        (structs.replace(STANDARD, actions=()), "10/10m→record only", "10 attempts in 10m → record only", None),
+        (structs.replace(STANDARD, actions=("mail",)), "10/10m→mail", "10 attempts in 10m → mail", None),
+        (
+            structs.replace(STANDARD, proven=True, enabled=False),
+            "10/10m→1h30m (off)",
+            "10 attempts with a proven address in 10m → ban 1h30m (switched off)",
+            None,
+        ),
+    ],
+)
+def test_a_rule_is_said_in_short(rule: Rule, numbers: str, brief: str, briefer: str | None) -> None:
+    assert (rule_numbers(rule), rule_in_brief(rule)) == (numbers, brief)
+    assert briefer is None or rule_in_brief(rule, what=False) == briefer
+
+
+def test_a_ban_is_for_some_time_or_for_good() -> None:
+    assert (ban_length(3600), ban_length(FOREVER)) == ("for 1h", "for good")

@@ -67,7 +67,8 @@ class Commands:
         """Keep `target` out of `service` for `seconds` (None: until lifted)."""
         now = self.guard.clock()
         target, service = _target(target), self._service(service)
-        reason = self._against(target, service, caller)
+        spared = self._spared(target, service)
+        reason = _own_session(target, caller) or spared
         if reason and not force:
             raise RefusedError(f"{target} is not banned: {reason}. Use --force to ban it all the same")
         if self.guard.ledger.count_bans() >= self.guard.settings.bans.capacity:
@@ -81,8 +82,8 @@ class Commands:
         why = self.guard.close([ban])
         length = ban_length(FOREVER if seconds is None else seconds)
         self.guard.say(f"banned {target} from {_named(service)} {length}: by {caller.user}")
-        if reason:
-            why = "; ".join(filter(None, (why, f"{reason}, which stays reachable as long as that is so")))
+        if spared:
+            why = "; ".join(filter(None, (why, f"{spared}, which stays reachable as long as that is so")))
         ban = self.guard.ledger.ban_by_id(ban.id) or ban
         in_force = ban.state == "enforced" and ban.id not in self.guard.barrier.missing
         monitor = not self.guard.barrier.blocks
@@ -120,11 +121,9 @@ class Commands:
         whom = "" if not service else f" from {service}"
         raise NotFoundError(f"{target} is not banned{whom}{hint}")
 
-    def _against(self, target: str, service: str, caller: Caller) -> str:
-        """What speaks against banning `target`: a sentence, or nothing."""
+    def _spared(self, target: str, service: str) -> str:
+        """Why a ban of `target` would not keep it out, or not all of it: a sentence, or nothing."""
         network = ipaddress.ip_network(target)
-        if caller.ssh_client is not None and _overlap(caller.ssh_client, network):
-            return _is_or_holds(caller.ssh_client, "where your own SSH session comes from", network)
         entry = self.guard.whitelist.list.covers_network(target, service, self.guard.clock())
         if entry is None and service == EVERY:
             # For all services, an entry of any service speaks against it.
@@ -339,6 +338,14 @@ def _target(text: str) -> str:
         return address_form(hosts=False).parse(text)
     except ValueError as error:
         raise RingfenceError(f"{text}: {error}") from error
+
+
+def _own_session(target: str, caller: Caller) -> str:
+    """That a ban of `target` would cut off who gives the command: a sentence, or nothing."""
+    network = ipaddress.ip_network(target)
+    if caller.ssh_client is None or not _overlap(caller.ssh_client, network):
+        return ""
+    return _is_or_holds(caller.ssh_client, "where your own SSH session comes from", network)
 
 
 def _origin(caller: Caller) -> str:

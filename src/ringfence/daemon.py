@@ -194,7 +194,8 @@ class Daemon:
             if difference:
                 put_right = difference.missing + difference.superfluous + difference.wrong_end
                 what = "the table was changed from outside and" if difference.structure else "the table"
-                self.guard.say(f"firewall: {what} was put right ({plural(put_right, 'element')})")
+                count = f" ({plural(put_right, 'element')})" if put_right else ""
+                self.guard.say(f"firewall: {what} was put right{count}")
             if before and self.guard.barrier.trouble:
                 await asyncio.sleep(RETRY)
 
@@ -263,9 +264,10 @@ def greet(guard: Guard) -> None:
         say("no log found yet: name one with [[source]] in the settings; logs that appear later are taken up")
     for rule in guard.policy.rules:
         say(f"rule {rule.name}: {describe(guard, rule.name)}")
-    say(f"socket {guard.settings.control.socket}")
-    for problem in [*barrier.problems(), *guard.catalogue_problems]:
+    # Troubles of logs are told while they are so: later, their lines might have been acted on already.
+    for problem in [*barrier.problems(), *guard.catalogue_problems, *guard.watch.troubles()]:
         say(f"problem: {problem}")
+    say(f"socket {guard.settings.control.socket}")
 
 
 def describe(guard: Guard, name: str) -> str:

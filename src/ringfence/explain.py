@@ -32,11 +32,7 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
     return Explanation(
         address=address,
         banned=bool(bans) and not spared,
-        verdict=_verdict(
-            address, bans, spared, attacker is not None, all(row.state == "enforced" for row in rows),
-            "not in force yet: the kernel has not confirmed it" if guard.barrier.blocks else
-            f"recorded only, {guard.barrier.mode}: {guard.barrier.blocked()}",
-        ),
+        verdict=_verdict(address, bans, spared, attacker is not None, _not_in_force(guard, rows)),
         reasons=[*(_because(ban) for ban in bans), *_but(guard, address, windows, bool(allowed))],
         bans=rows,
         earlier=[BanRow.of(ban) for ban in sorted(earlier, key=lambda ban: -ban.since)[:MOST_EARLIER]],
@@ -48,15 +44,23 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
     )
 
 
-def _verdict(address: str, bans: list[Ban], spared: bool, known: bool, in_force: bool, not_in_force: str) -> str:
+def _not_in_force(guard: Guard, rows: list[BanRow]) -> str:
+    """Why a ban is not in force, as an addition to a sentence; empty when all are."""
+    if all(row.state == "enforced" for row in rows):
+        return ""
+    if guard.barrier.blocks:
+        return " (not in force yet: the kernel has not confirmed it)"
+    return f" (recorded only, {guard.barrier.mode}: {guard.barrier.blocked()})"
+
+
+def _verdict(address: str, bans: list[Ban], spared: bool, known: bool, not_in_force: str) -> str:
     if bans and spared:
         return f"{address} is banned on paper, but the whitelist lets it in"
     if bans:
         services = sorted({"all services" if ban.service == EVERY else ban.service for ban in bans})
         until = max(ban.until for ban in bans)
         end = "for good" if until == FOREVER else f"until {local_time(until)}"
-        state = "" if in_force else f" ({not_in_force})"
-        return f"{address} is banned from {', '.join(services)} {end}{state}"
+        return f"{address} is banned from {', '.join(services)} {end}{not_in_force}"
     return f"{address} is not banned" if known else f"{address} is not banned and has never failed to log in"
 
 

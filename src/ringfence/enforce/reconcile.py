@@ -7,8 +7,9 @@ is in force is read from the kernel. For one thread. `now` is seconds UTC.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -60,8 +61,12 @@ class Difference(Struct):
 
     def note(self, what: str, name: str, key: Key) -> None:
         """Count one element as `missing`, `superfluous` or `wrong_end`."""
-        setattr(self, what, getattr(self, what) + 1)
-        if len(self.examples) < EXAMPLES:
+        self.note_all(what, name, (key,))
+
+    def note_all(self, what: str, name: str, keys: Collection[Key]) -> None:
+        """Count elements of one set."""
+        setattr(self, what, getattr(self, what) + len(keys))
+        for key in islice(keys, EXAMPLES - len(self.examples)):
             self.examples.append(f"{what.replace('_', ' ')}: {label(name, key)}")
 
 
@@ -266,8 +271,7 @@ class Fence:
             elif not same_end(element, until, now, SLACK + now - before):
                 wrong[element.key] = until
                 difference.note("wrong_end", name, element.key)
-        for key in wanted:
-            difference.note("missing", name, key)
+        difference.note_all("missing", name, wanted)
         self._kernel.drop({name: superfluous})
         return self._kernel.put({name: wanted | wrong}, clock)
 

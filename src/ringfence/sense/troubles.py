@@ -17,8 +17,14 @@ class Troubles:
             self._news.append(f"{about}: {what}")
 
     def end(self, about: str, what: str) -> None:
-        """`about` has no trouble any more; news, with the words `what`, if it had one."""
-        if self._current.pop(about, None) is not None:
+        """`about` has no trouble any more; news, with the words `what`, if it had one that was told."""
+        trouble = self._current.pop(about, None)
+        if trouble is None:
+            return
+        begun = f"{about}: {trouble}"
+        if begun in self._news:
+            self._news.remove(begun)  # over before anybody heard of it
+        else:
             self._news.append(f"{about}: {what}")
 
     def forget(self, about: str) -> None:
