@@ -193,7 +193,7 @@ def _bind(path: Path, group: int | None) -> socket.socket:
     """A listening socket at `path`; a stale one is replaced, never one that answers."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        _clear_stale(path)
+        clear_stale(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
@@ -214,11 +214,14 @@ def _bind(path: Path, group: int | None) -> socket.socket:
     return listener
 
 
-def _clear_stale(path: Path) -> None:
+def clear_stale(path: Path) -> None:
+    """Remove the socket of a guard that is gone. Raises RingfenceError when one answers on it."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise RingfenceError(f"{path}: the control socket can't be looked at: {error.strerror}") from error
     if not stat.S_ISSOCK(mode):
         raise RingfenceError(f"{path}: is not a socket; remove it or set another path for the control socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -20,7 +20,7 @@ from typing import Any
 import ringfence
 from ringfence.assemble import assemble, lock, policy_in_force, restore
 from ringfence.commands import Commands
-from ringfence.control import ControlServer, Table
+from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
 from ringfence.guard import Guard
 from ringfence.notify import Notifier
@@ -285,6 +285,8 @@ def describe(guard: Guard, name: str) -> str:
 def run(settings: Settings, environ: Mapping[str, str]) -> None:
     """Guard until told to stop. Raises RingfenceError when the guard can't start."""
     with lock(settings.ledger.path):
+        # Before anything is done to the kernel: two guards with ledgers of their own would undo each other's bans.
+        clear_stale(settings.control.socket)
         guard = assemble(settings, environ, time.time, say)
         try:
             guard.watch.rescan()
