@@ -71,7 +71,7 @@ class Guard:
                 raise RuntimeError(f"ringfence run ended: {self.said()}")
             if self.attempts() >= attempts and self.ask("status")["bans_wanted"] == 0:
                 return True
-            time.sleep(0.05)
+            time.sleep(0.5)  # each question costs the guard something
         return False
 
     def said(self) -> str:

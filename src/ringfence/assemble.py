@@ -60,8 +60,10 @@ def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[],
         watch=Watch(settings, catalogue, parser, ledger.positions().values(), clock),
     )  # fmt: skip
     guard = Guard(parts, clock, say)
-    guard.reconcile(always=True)
-    barrier.dropped_since()
+    difference = guard.reconcile(always=True)
+    if difference is None or difference.missing < ledger.count_bans():
+        # Bans that stood in the kernel before have counted packets already; new ones begin at nothing.
+        barrier.dropped_since()
     return guard
 
 
