@@ -25,7 +25,7 @@ from ringfence.parse.reader import Reader
 from ringfence.sense.compressed import blocks
 
 Source = Path | Literal["-"]
-_FEW = 12
+_FEW = 3
 
 
 class ScanBan(Struct, frozen=True, kw_only=True):
