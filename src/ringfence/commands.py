@@ -32,6 +32,7 @@ from ringfence.answers import (
     Status,
 )
 from ringfence.control import Caller, command
+from ringfence.durations import TEN_YEARS
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError
 from ringfence.explain import explain
 from ringfence.guard import Guard
@@ -48,7 +49,6 @@ KEPT = {
     AT_WORK: "where an administrator is logged in from",
 }
 """What the notes of entries that nobody wrote mean, where they don't say it themselves."""
-TEN_YEARS = 10 * 365 * 86400.0
 
 
 class Commands:

@@ -17,7 +17,6 @@ HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that are escaped: controls, format and bidi, surrogates, private, unassigned, line breaks."""
 
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-YEAR = 365 * 86400
 
 
 def safe(text: str, width: int = 0) -> str:

@@ -19,12 +19,6 @@ LIBRARY: Final = "libnftables.so.1"
 NETLINK_NETFILTER: Final = 12
 CAP_NET_ADMIN: Final = 12
 
-# Output flags of nft_ctx_output_set_flags(); see libnftables(3).
-STATELESS: Final = 1 << 1
-"""Leave out what changes by itself: counters and remaining times."""
-TERSE: Final = 1 << 11
-"""Leave out the elements of named sets."""
-
 _SHOWN = 400
 NO_RIGHT = (
     "the kernel refuses changes of nftables: this process lacks CAP_NET_ADMIN; run as root, or give the systemd "

@@ -75,8 +75,8 @@ class Forgery:
         judgement = Judgement({find.index for find in suspects if find.thread not in self._threads} - {-1}, [])
         if breaks:
             self._join(text, finds, breaks, judgement)
-        last = breaks[-1] if breaks else -REACH
-        self._carried = max(0, last + REACH - len(text), self._carried - len(text))
+        doubtful = [*breaks[-1:], *(find.end for find in finds if find.open_end)]
+        self._carried = max(0, max(doubtful, default=-OPEN_REACH) + OPEN_REACH - len(text), self._carried - len(text))
         return judgement
 
     def _is_near(self, find: Find, breaks: list[int], finds: list[Find]) -> bool:
