@@ -189,6 +189,17 @@ class TestChanSip:
         assert failures(count(self.challenge(1, "sip:7001@h", "aa"), refused)) == {}
 
 
+class TestBlocks:
+    def test_a_break_reaches_as_far_into_the_next_block_as_within_its_own(self, parser: Parser) -> None:
+        reader = parser.reader("log", reference=1.8e9)
+        first = iax(1, f"No registration for peer '0' (from {VICTIM})", thread=4711)
+        near = iax(1, f"No registration for peer '1' (from {VICTIM})", thread=4711)
+        far = iax(2, f"No registration for peer '2' (from {CLIENT})")
+        assert reader.read(f"{first}\nbare\n".encode(), 1) == []
+        found = reader.read(f"{near}\n{FILLER[0]}\n{far}\n".encode(), 3)
+        assert [event.address for event in found] == [CLIENT]
+
+
 class TestLineBreaks:
     """A client writes line breaks: whole lines of its own choice appear."""
 

@@ -112,6 +112,17 @@ class TestTwoLogs:
         assert failed(first) == {CLIENT: 3}
         assert logs.see("/var/log/syslog", wrong(1), wrong(2), wrong(3)) == []
 
+    def test_a_login_written_to_two_logs_is_one_success(self) -> None:
+        logs, accepted = Logs(), ssh(9, f"Accepted password for root from {CLIENT} port 50122 ssh2")
+        counted = [*logs.see("auth.log", wrong(1), accepted), *logs.see("syslog", wrong(1), accepted)]
+        assert [event.failed for event in counted] == [True, False]
+
+    def test_a_login_counted_before_a_restart_is_not_counted_again_from_the_other_log(self) -> None:
+        before, after = Logs(), Logs()
+        accepted = ssh(9, f"Accepted password for root from {CLIENT} port 50122 ssh2")
+        after.parser.attempts.restore(before.see("auth.log", accepted))
+        assert after.see("syslog", accepted) == []
+
     def test_in_whatever_order_the_two_logs_are_read(self) -> None:
         logs = Logs()
         events = (

@@ -116,9 +116,11 @@ class Attempts:
         """
         for event in events:
             pattern = self._patterns.get(event.pattern)
-            if pattern is None or not event.failed:
+            if pattern is None:
                 continue
-            if pattern.attempt == "challenge":
+            if not event.failed:
+                self._count(_success(event), pattern)
+            elif pattern.attempt == "challenge":
                 self._challenges.counted_before(event)
             else:
                 self._count(event, pattern)
@@ -141,9 +143,7 @@ class Attempts:
         self._challenges.succeeded(event)
         if pattern.attempt == "none":
             return ()
-        if pattern.repeats == "new" and event.token == "":
-            return (event,)
-        return (event,) if self._count(event, pattern) else ()
+        return (event,) if self._count(_success(event), pattern) else ()
 
     def _judge_special(self, event: Event, pattern: Pattern) -> Sequence[Event]:
         if not self._seen.isdisjoint(pattern.yields_to):
@@ -170,6 +170,9 @@ class Attempts:
 
     def _count(self, event: Event, pattern: Pattern) -> bool:
         """Note one telling; True when it is the first of an attempt."""
+        if event.session not in self._sessions:
+            self._sessions[event.session] = event
+            return True
         session = self._session(event, pattern)
         teller = (pattern.id, self._log(event.source))
         for known in session.tries:
@@ -230,6 +233,11 @@ class Attempts:
         for _ in range(missing):
             session.tries.append(_Try(event, (pattern.id, self._log(event.source))))
         return [structs.replace(event, token="")] * max(0, missing)
+
+
+def _success(event: Event) -> Event:
+    """As what a success is known: the failures of its session are attempts apart."""
+    return structs.replace(event, session=f"{event.session} succeeded")
 
 
 def _is_plain(pattern: Pattern) -> bool:
