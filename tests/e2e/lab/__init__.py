@@ -7,6 +7,7 @@ belong to. May import nothing of ringfence: the tests start the guard as a user 
 
 from __future__ import annotations
 
+from .image import image
 from .machine import Machine
 from .net import Client, Net, missing
 from .sip import Kamailio, sip_register
@@ -20,6 +21,7 @@ __all__ = [
     "Net",
     "SshServer",
     "Syslog",
+    "image",
     "missing",
     "sip_register",
     "ssh_try",

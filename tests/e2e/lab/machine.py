@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 
 from .accounts import write_accounts
 
+PROJECT = Path(__file__).parents[3]
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -44,6 +47,36 @@ rmdir "$1/dev"
 """
 """Gives the machine its own /var/log, /var/lib, /home, /run, /dev/log and accounts: $1 is the machine's folder."""
 
+_LAYERED = """
+set -eu
+mount -t tmpfs -o mode=755 tmpfs "$1/tree"
+cd "$1/tree"
+mkdir proc sys dev run tmp root mnt
+chmod 1777 tmp
+cp -a --no-clobber /bin /sbin /lib* .
+mkdir opt
+mount --rbind /opt opt
+for part in etc home srv usr var; do
+    mkdir -p "$2/$part" "$1/work/$part" "$1/upper/$part" "$part"
+    mount -t overlay overlay -o "lowerdir=$2/$part:/$part,upperdir=$1/upper/$part,workdir=$1/work/$part" "$part"
+done
+find "$1/tree/var/log" -type f -delete
+rm -rf "$1/tree/var/log/journal"
+mount -t tmpfs -o mode=755 tmpfs "$1/tree/run"
+(cd "$2" && find run -mindepth 1 -type d -exec cp -a --parents --no-clobber {} "$1/tree/" \\; 2>/dev/null) || true
+mount --rbind /proc "$1/tree/proc"
+mount --rbind /sys "$1/tree/sys"
+mount -t tmpfs -o mode=755 tmpfs "$1/tree/dev"
+for node in null zero full random urandom tty ptmx pts shm; do
+    if [ -d "/dev/$node" ]; then mkdir "$1/tree/dev/$node"; mount --rbind "/dev/$node" "$1/tree/dev/$node"
+    elif [ -e "/dev/$node" ]; then : > "$1/tree/dev/$node"; mount --bind "/dev/$node" "$1/tree/dev/$node"; fi
+done
+ln -s /proc/self/fd "$1/tree/dev/fd"
+for shared in "$3" "$4"; do mkdir -p "$1/tree/$shared"; mount --bind "$shared" "$1/tree/$shared"; done
+root=$1
+"""
+"""The same for a machine with packages of its own: $2 is their layer (see image.py), $3 and $4 are folders to share."""
+
 _HOLD = """
 hostname lab
 ip link set lo up
@@ -69,20 +102,34 @@ class Machine:
 
     What the machine sees as /var/log/auth.log is `root/log/auth.log` here; /var/lib and /home are its own likewise
     (`root/lib`, `root/home`), and /run, which can't be seen from here. `accounts` (name to password) get a shell.
-    With `private_folders=False` only the network is its own, which is enough for clients.
+    With `private_folders=False` only the network is its own, which is enough for clients. With `image` (a layer that
+    `image()` made) the machine has a whole root of its own: everything it changes stays in `root/upper`.
     """
 
-    def __init__(self, root: Path, accounts: dict[str, str] | None = None, *, private_folders: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        accounts: dict[str, str] | None = None,
+        *,
+        private_folders: bool = True,
+        image: Path | None = None,
+    ) -> None:
         self.root = root
-        self.log = root / "log"
-        for folder in (self.log, root / "lib"):
-            folder.mkdir(parents=True)
-        script = _HOLD
-        if private_folders:
-            write_accounts(root, accounts or {})
-            script = _PRIVATE_FOLDERS + _HOLD
+        self.log = root / "log" if image is None else root / "upper" / "var" / "log"
+        self._own_root = image is not None
+        script, arguments = _HOLD, [str(root)]
+        if image is not None:
+            _prepare_layer(root, image, accounts or {})
+            arguments += [str(image), tempfile.gettempdir(), str(PROJECT)]
+            script = _LAYERED + 'exec chroot "$root/tree" sh -c \'' + _HOLD.replace("'", "'\\''") + "' sh"
+        else:
+            for folder in (self.log, root / "lib"):
+                folder.mkdir(parents=True)
+            if private_folders:
+                write_accounts(root, accounts or {})
+                script = _PRIVATE_FOLDERS + _HOLD
         self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--uts", "--propagation", "private", "sh", "-c", script, "sh", str(root)],
+            ["unshare", "--net", "--mount", "--uts", "--propagation", "private", "sh", "-c", script, "sh", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -99,7 +146,12 @@ class Machine:
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """The command line that runs `command` inside. It replaces itself: the pid is the command's own."""
-        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--", *command]
+        root = ["--root", "--wdns=/"] if self._own_root else []
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", *root, "--", *command]
+
+    def path(self, inside: str) -> Path:
+        """The file that the machine knows as `inside` (absolute), as a path on this side, while the machine lives."""
+        return Path(f"/proc/{self.pid}/root{inside}")
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start `command` inside, killed at the latest when the machine closes. Options as for `subprocess.Popen`."""
@@ -147,6 +199,21 @@ class Machine:
         for pipe in (self._holder.stdin, self._holder.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _prepare_layer(root: Path, image: Path, accounts: dict[str, str]) -> None:
+    """The writable layer of a machine with an `image`: its accounts, and nobody to ask for names but itself."""
+    for folder in ("upper/etc", "upper/var/log", "work", "tree"):
+        (root / folder).mkdir(parents=True)
+    write_accounts(root, accounts, system=image)
+    for name in ("passwd", "shadow", "group"):
+        shutil.move(root / "etc" / name, root / "upper" / "etc" / name)
+    (root / "upper" / "etc" / "pam.d").mkdir()
+    shutil.move(root / "etc" / "common-auth", root / "upper" / "etc" / "pam.d" / "common-auth")
+    shutil.move(root / "home", root / "upper" / "home")
+    (root / "upper" / "etc" / "resolv.conf").write_text("")
+    (root / "upper" / "etc" / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n10.77.0.1 lab.test lab\n")
+    (root / "upper" / "etc" / "hostname").write_text("lab\n")
 
 
 def _set_network(namespace: int) -> None:

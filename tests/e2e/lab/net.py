@@ -38,19 +38,23 @@ class Net:
 
     The server is `net.v4` (10.77.0.1) and `net.v6` (fd77::1); `net.clients[i]` holds the addresses of client i
     (10.77.i+1.2 and fd77:0:0:i+1::2), all bound on the client machine, so that a test picks its source address.
-    `accounts` are the login names of the server with their passwords.
+    `accounts` are the login names of the server with their passwords; `image` is the layer with its packages, if it
+    needs others than this system has.
     """
 
     v4 = SERVER4
     v6 = SERVER6
 
-    def __init__(self, folder: Path, clients: int = 4, accounts: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, clients: int = 4, accounts: dict[str, str] | None = None, *, image: Path | None = None
+    ) -> None:
+        self.image = image
         self.folder = folder
         self.clients = [Client(f"10.77.{i}.2", f"fd77:0:0:{i:x}::2") for i in range(1, clients + 1)]
         self.accounts = {"alice": "correct horse"} if accounts is None else accounts
 
     def __enter__(self) -> Net:
-        self.server = Machine(self.folder / "server", self.accounts)
+        self.server = Machine(self.folder / "server", self.accounts, image=self.image)
         try:
             self.client = Machine(self.folder / "client", private_folders=False)
             self._plug_in()

@@ -18,6 +18,7 @@ module(load="imuxsock")
 module(load="builtin:omfile" template="{template}" fileCreateMode="0640")
 auth,authpriv.*                 /var/log/auth.log
 local0.*                        /var/log/kamailio.log
+mail.*                          /var/log/mail.log
 *.*;auth,authpriv.none          /var/log/syslog
 """
 
@@ -25,13 +26,15 @@ local0.*                        /var/log/kamailio.log
 class Syslog:
     """rsyslogd inside `machine`, at its private /dev/log. `form`: rfc3164 (as Debian 12 set it up), iso or rfc5424.
 
-    Files: `auth` (auth, authpriv), `kamailio` (local0), `everything` (all but auth), as paths on this side.
+    Files: `auth` (auth, authpriv), `kamailio` (local0), `mail` (mail), `everything` (all but auth), as paths on this
+    side. As on Debian, a line of a mail server is in two of them.
     """
 
     def __init__(self, machine: Machine, form: str = "rfc3164") -> None:
         self.machine = machine
         self.auth = machine.log / "auth.log"
         self.kamailio = machine.log / "kamailio.log"
+        self.mail = machine.log / "mail.log"
         self.everything = machine.log / "syslog"
         self._configuration = machine.root / "rsyslog.conf"
         self._configuration.write_text(_CONFIGURATION.format(template=_FORMATS[form]))
