@@ -46,6 +46,18 @@ def test_the_catalogue_file_of_the_page_reads_the_log_of_the_page(tmp_path: Path
     assert all(event.proven and event.service == "turnstile" for event in events)
 
 
+def test_the_connection_of_the_page_lends_its_address(tmp_path: Path) -> None:
+    """The line that names the account has no address of its own."""
+    whole = blocks("toml")[0] + blocks("toml")[1]
+    (tmp_path / "turnstile.toml").write_text(whole)
+    catalogue = load_catalogue([tmp_path])
+    assert catalogue.problems == () and check_examples(catalogue) == []
+    parser = Parser(catalogue, zone=UTC)
+    log = next(block for block in blocks("") if "conn 17" in block)
+    (event,) = parser.attempts.feed(parser.reader("log", reference=1.8e9).read(log.encode(), 1))
+    assert (event.address, event.account, event.line, event.proven) == ("203.0.113.7", "ann", 2, True)
+
+
 def test_the_reports_of_the_page_are_read(tmp_path: Path) -> None:
     log = next(block for block in blocks("") if "ringfence-event[77]: service=" in block)
     assert [(event.address, event.failed, event.account) for event in read(tmp_path, log)] == [
@@ -82,7 +94,7 @@ def test_the_access_log_template_of_the_page_works(tmp_path: Path) -> None:
 
 
 def test_the_settings_of_the_page_are_good() -> None:
-    settings = parse_settings(blocks("toml")[1], "page", {}, is_root=True)
+    settings = parse_settings(blocks("toml")[-1], "page", {}, is_root=True)
     assert "intranet" in settings.services
 
 

@@ -13,6 +13,8 @@ IPV6 = r"[\dA-Fa-f:.]{2,45}(?:%[\w.-]{1,32})?"
 ADDRESS = rf"(?:{IPV4}|{IPV6}|\[{IPV6}\])"
 """What may stand where an address is expected, kept loose for speed: `canonical` decides whether it is one."""
 
+HOST_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?\.?"
+"""A host name as RFC 952 and RFC 1123 have it, with the underscore that is seen as well."""
 
 _PLAIN_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}", re.ASCII)
 """IPv4 in canonical spelling already, as nearly all are; an attack brings a million new ones."""

@@ -17,6 +17,7 @@ from msgspec import structs
 from ringfence.model import Event
 from ringfence.parse.catalogue import Pattern
 from ringfence.parse.challenges import Challenges, Held
+from ringfence.parse.connections import Connections
 
 SESSIONS_KEPT = 50_000
 TOKEN_LIFE = 32.0
@@ -75,6 +76,9 @@ class Attempts:
         self._plain = frozenset(pattern.id for pattern in self._patterns.values() if _is_plain(pattern)) - self._better
         self._seen: set[str] = set()
         self._challenges = Challenges()
+        self._connections = Connections(
+            {pattern.id: pattern.within for pattern in self._patterns.values() if pattern.attempt == "opens"}
+        )
         self._logs: dict[str, str] = {}
 
     def feed(self, sightings: Sequence[Event]) -> list[Event]:
@@ -107,7 +111,9 @@ class Attempts:
 
     def held(self) -> Held:
         """What changed since the last call among sightings held back for a later line; commit it with the events."""
-        return self._challenges.changes()
+        held = self._challenges.changes()
+        added, dropped = self._connections.changes()
+        return Held(added=held.added + added, dropped=held.dropped + dropped) if added or dropped else held
 
     def restore(self, events: Iterable[Event], held: Iterable[Event] = ()) -> None:
         """After a restart: attempts already counted, so that their later lines are not counted again.
@@ -124,12 +130,24 @@ class Attempts:
                 self._challenges.counted_before(event)
             else:
                 self._count(event, pattern)
-        for event in held:
-            self._challenges.sent(event)
+        for event in sorted(held, key=lambda event: event.time):
+            pattern = self._patterns.get(event.pattern)
+            if pattern is not None and pattern.attempt == "opens":
+                self._connections.restored(event)
+            else:
+                self._challenges.sent(event)
         self._challenges.changes()
 
     def _judge(self, event: Event) -> Sequence[Event]:
         pattern = self._patterns[event.pattern]
+        if pattern.attempt == "opens":
+            self._connections.opened(event)
+            return ()
+        if not event.address:
+            opening = self._connections.of(event)
+            if opening is None:
+                return ()
+            event = structs.replace(event, address=opening.address, proven=opening.proven)
         if event.pattern in self._better:
             self._seen.add(event.pattern)
         if not event.failed:
@@ -242,4 +260,5 @@ def _success(event: Event) -> Event:
 
 def _is_plain(pattern: Pattern) -> bool:
     """Whether a first line of a session counts without further thought."""
-    return pattern.failed and pattern.attempt == "counts" and pattern.repeats == "new" and not pattern.yields_to
+    counts = pattern.failed and pattern.attempt == "counts" and pattern.repeats == "new"
+    return counts and pattern.addressed and not pattern.yields_to

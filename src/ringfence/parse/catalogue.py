@@ -19,16 +19,23 @@ from msgspec import Meta, Struct
 from ringfence.errors import CatalogueError
 from ringfence.model import Service
 from ringfence.parse import envelope
+from ringfence.parse.fields import DECODERS
 from ringfence.parse.template import SHORTEST_FRAGMENT, compile_template
 
 Outcome = Literal["failed", "succeeded"]
-Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "none"]
+Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "opens", "none"]
+CONNECTION = 600.0
+"""Seconds for which an opening line tells whose connection it is, and a process's lines belong together."""
 
 
 class Example(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A line and what it must give; fields that are None are not compared."""
+    """A line and what it must give; fields that are None are not compared.
+
+    origin: where the line comes from, if not from the server that the kind was tried on.
+    """
 
     line: str
+    origin: str = ""
     address: str | None = None
     account: str | None = None
     detail: str | None = None
@@ -43,7 +50,7 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     attempt: `counts`; `weak` counts only when nothing else told of the session; `summary` stands for `{tries}` attempts
     less those already told of; `challenge` counts when nobody answers it and many accounts are tried; `answer` counts
     unless the challenge that it answers went to another address; `unchallenged` counts unless the same peer was
-    challenged before; `none` never.
+    challenged before; `opens` is none, but tells the address of the session's lines that have none; `none` never.
     repeats: whether a further such line of the session is a `new` attempt or the `same`.
     yields_to: patterns that tell of the same attempts better; where one of them was seen, this one says nothing.
     raw: a client's text stands in it as it came, line breaks included.
@@ -74,7 +81,7 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class KindFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A whole catalogue file."""
+    """A whole catalogue file. note: what to switch on; blind: what can't be seen; tested: what it was tried on."""
 
     kind: str
     title: str
@@ -88,11 +95,16 @@ class KindFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     identifiers: tuple[str, ...] = ()
     types: dict[str, str] = {}
     note: str = ""
+    blind: str = ""
+    tested: str = ""
     pattern: tuple[PatternEntry, ...] = ()
 
 
 class Pattern(Struct, frozen=True, kw_only=True, gc=False):
-    """A pattern ready for use: `expression` takes a whole line, the `fragments` are what it is found by."""
+    """A pattern ready for use: `expression` takes a whole line, the `fragments` are what it is found by.
+
+    host: a host name may stand for the address. addressed: the line names one itself, not its connection's opening.
+    """
 
     id: str
     kind: str
@@ -113,6 +125,8 @@ class Pattern(Struct, frozen=True, kw_only=True, gc=False):
     open_end: bool
     join: tuple[str, ...]
     within: float
+    host: bool
+    addressed: bool
     examples: tuple[Example, ...]
     counter_examples: tuple[str, ...]
 
@@ -129,6 +143,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     patterns: tuple[Pattern, ...]
     origin: str
     note: str
+    blind: str
+    tested: str
 
 
 class Catalogue(Struct, frozen=True, kw_only=True):
@@ -153,7 +169,9 @@ def load_catalogue(directories: Sequence[Path] = ()) -> Catalogue:
             entry = _read(file, origin)
             kind = _kind(entry, origin, file)
             given = entry.services.items()
-            ports |= {name: tuple(_port(port, origin, file) for port in texts) for name, texts in given}
+            for name, texts in given:
+                own = tuple(_port(port, origin, file) for port in texts)
+                ports[name] = tuple(dict.fromkeys((*ports.get(name, ()), *own)))
             kinds[entry.kind] = kind
         except CatalogueError as error:
             problems.append(str(error))
@@ -210,6 +228,7 @@ def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
         except CatalogueError as error:
             where = f"{origin}:{_line_of('name', pattern.name, text)}: pattern {pattern.name!r}"
             raise CatalogueError(f"{where}: {error}") from error
+    _check_connections(patterns, origin, text)
     return Kind(
         name=entry.kind,
         title=entry.title,
@@ -220,7 +239,23 @@ def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
         patterns=tuple(patterns),
         origin=origin,
         note=entry.note,
+        blind=entry.blind,
+        tested=entry.tested,
     )
+
+
+def _check_connections(patterns: Sequence[Pattern], origin: str, text: str) -> None:
+    """A line without an address is of use only where another one opened its session with one."""
+    opened = {pattern.join for pattern in patterns if pattern.attempt == "opens"}
+    for pattern in patterns:
+        name = pattern.id.partition("/")[2]
+        where = f"{origin}:{_line_of('name', name, text)}: pattern {name!r}"
+        if pattern.attempt == "opens" and (not pattern.addressed or "address" in pattern.join):
+            raise CatalogueError(f"{where}: opens a connection, so it needs {{address}}, and `join` without it")
+        if not pattern.addressed and pattern.join not in opened:
+            raise CatalogueError(
+                f"{where}: names no {{address}}, and no pattern with the same `join` opens its session"
+            )
 
 
 def _line_of(key: str, value: str, text: str) -> int:
@@ -271,7 +306,7 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         expression=expression,
         fragments=entry.hints or (template.fragment,),
         ambiguous=_bytewise(template.ambiguous),
-        encoded={name: kind for name, kind in template.fields.items() if kind in ("quoted", "percent")},
+        encoded={name: kind for name, kind in template.fields.items() if kind in DECODERS},
         attempt=entry.attempt,
         repeats=entry.repeats,
         lines=entry.lines,
@@ -279,7 +314,9 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
         yields_to=frozenset(f"{kind.kind}/{name}" for name in entry.yields_to),
         open_end=entry.raw and template.open_end,
         join=join,
-        within=entry.within if entry.within is not None else (600.0 if "origin" in join else 3.0),
+        within=entry.within or (CONNECTION if "origin" in join or entry.attempt == "opens" else 3.0),
+        host="{address:host}" in entry.template,
+        addressed=bool(groups & {"address", "json"}),
         examples=entry.examples,
         counter_examples=entry.counter_examples,
     )
@@ -291,8 +328,6 @@ def _bytewise(text: str) -> str:
 
 
 def _join(entry: PatternEntry, groups: set[str]) -> tuple[str, ...]:
-    if not groups & {"address", "json"}:
-        raise CatalogueError("names no {address}")
     if not groups & {"stamp", "json"}:
         raise CatalogueError('names no {stamp}, which the envelope "none" leaves to the template')
     if entry.join is not None:

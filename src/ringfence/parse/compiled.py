@@ -30,10 +30,12 @@ class Compiled:
         self.encoded = {name: pattern.encoded[name] for name in ("account", "detail") if name in pattern.encoded}
         self.ambiguous = pattern.ambiguous
         self.json = place.get("json", -1)
+        self.forwarded = place.get("forwarded", -1)
         self.plain = self._plain(compiled)
 
     def _plain(self, compiled: re.Pattern[str]) -> tuple[int, ...]:
         """The groups that make an ordinary syslog event (stamp, origin, repeated, account, address), if it is one."""
-        is_plain = not (self.extras or self.encoded or self.ambiguous) and self.detail < 0 and self.only_join >= 0
+        special = self.extras or self.encoded or self.ambiguous or self.pattern.host or self.forwarded >= 0
+        is_plain = not special and self.detail < 0 and self.only_join >= 0
         numbers = [compiled.groupindex.get(name, 0) for name in ("stamp", "origin", "repeated", "account", "address")]
         return tuple(numbers) if is_plain and all(numbers) else ()

@@ -50,8 +50,8 @@ ENDS = {"syslog": r"(?(repeated)\])", "asterisk": _ANSI}
 
 
 def beginning(envelope: str, programs: tuple[str, ...]) -> str:
-    """The expression for everything before the message."""
-    names = "|".join(re.escape(program) for program in programs) or r"[\w./-]+"
+    """The expression for everything before the message; `*` in a program's name stands for any part of a name."""
+    names = "|".join(re.escape(program).replace(r"\*", r"[\w.-]*") for program in programs) or r"[\w./-]+"
     return ENVELOPES[envelope].replace("{programs}", names)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from datetime import tzinfo
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ringfence.parse.reader import Reader
 
 class Parser:
     """Made once from a catalogue. cache: folder for the compiled patterns; zone: of stamps that name none;
-    services: only these are looked for (None: all)."""
+    services: only these are looked for (None: all). proxies, names: see `Reader`."""
 
     def __init__(
         self,
@@ -23,6 +23,8 @@ class Parser:
         zone: tzinfo,
         cache: Path | None = None,
         services: Collection[str] | None = None,
+        proxies: Container[str] = (),
+        names: bool = False,
     ) -> None:
         patterns = [
             pattern
@@ -33,6 +35,8 @@ class Parser:
         self._matcher = Matcher(patterns, cache)
         self._zone = zone
         self._services = services
+        self._proxies = proxies
+        self._names = names
 
     def reader(
         self,
@@ -53,4 +57,6 @@ class Parser:
             services=self._services,
             year=year,
             journal=journal,
+            proxies=self._proxies,
+            names=self._names,
         )

@@ -8,7 +8,7 @@ both ends, a line with two readings is not believed, and `forgery.py` looks afte
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from datetime import tzinfo
 
 from msgspec import Struct, structs
@@ -17,7 +17,7 @@ from ringfence.model import Event
 from ringfence.parse.addresses import canonical
 from ringfence.parse.compiled import Compiled
 from ringfence.parse.envelope import PREFIX, journal_lines
-from ringfence.parse.fields import DECODERS, read_report
+from ringfence.parse.fields import DECODERS, forwarded_for, read_report
 from ringfence.parse.forgery import Find, Forgery
 from ringfence.parse.matcher import Matcher
 from ringfence.parse.timestamps import Stamps
@@ -28,26 +28,33 @@ CLOCK_TOLERANCE = 300.0
 STREAMS = frozenset({"tcp", "tls", "ws", "wss", "sctp"})
 """Transports on which nobody can speak under a foreign address."""
 
+NAMED = "name:"
+"""What stands before a host name in place of an address."""
+
 _REMEMBERED = 65536
 _REPEATED_AT_MOST = 1000
 
 
 class ReaderStatistics(Struct, kw_only=True):
     """What a reader has seen. `unreadable_times`: matched lines whose stamp is no time; `unbelieved`: lines that had
-    two readings or were forged by line breaks in a client's field; `last_time`: stamp of the newest matched line."""
+    two readings or were forged by line breaks in a client's field; `named`: lines that told of a host by its name only;
+    `last_time`: stamp of the newest matched line."""
 
     lines: int = 0
     bytes: int = 0
     matched: int = 0
     unreadable_times: int = 0
     unbelieved: int = 0
+    named: int = 0
     last_time: float = 0.0
 
 
 class Reader:
     """Reads one log. `kinds` limits whose lines are believed here, `services` which are looked for; None: any.
 
-    zone, reference, year: see `Stamps`. journal: the data are journal entries in JSON.
+    zone, reference, year: see `Stamps`. journal: the data are journal entries in JSON. proxies: addresses whose word is
+    taken for whom they speak for (X-Forwarded-For). names: a host name is told as an event whose address is `NAMED`
+    and the name, for the caller to resolve.
     """
 
     def __init__(
@@ -61,6 +68,8 @@ class Reader:
         services: Collection[str] | None = None,
         year: int | None = None,
         journal: bool = False,
+        proxies: Container[str] = (),
+        names: bool = False,
     ) -> None:
         self.source = source
         self.statistics = ReaderStatistics()
@@ -74,6 +83,8 @@ class Reader:
         self._reference = reference
         self._addresses: dict[str, str | None] = {}
         self._journal = journal
+        self._proxies = proxies
+        self._names = names
         self._forgery = Forgery()
         self._troubles: list[str] = []
         self._clock_is_wrong = False
@@ -190,11 +201,7 @@ class Reader:
         if compiled.json >= 0:
             return self._reported(compiled, values, line)
         pattern = compiled.pattern
-        written = values[compiled.address]
-        try:
-            address = self._addresses[written]
-        except KeyError:
-            address = self._canonical(written)
+        address = self._address(compiled, values)
         if address is None:
             return None
         stamp = values[compiled.stamp]
@@ -219,7 +226,7 @@ class Reader:
             pattern.failed,
             pattern.cause,
             _decoded(values[compiled.detail]) if compiled.detail >= 0 else "",
-            pattern.proven,
+            pattern.proven and not address.startswith(NAMED),
             pattern.id,
             self.source,
             line,
@@ -249,6 +256,22 @@ class Reader:
             line,
             f"{report.service}/{address}/{report.session}",
         )
+
+    def _address(self, compiled: Compiled, values: tuple[str, ...]) -> str | None:
+        """Who a matched line tells of: "" where its connection's opening does, None where it can't be known."""
+        if compiled.address < 0:
+            return ""
+        written = values[compiled.address]
+        try:
+            address = self._addresses[written]
+        except KeyError:
+            address = self._canonical(written)
+        if address is None and compiled.pattern.host:
+            self.statistics.named += 1
+            return NAMED + written.lower().rstrip(".") if self._names else None
+        if compiled.forwarded >= 0 and address is not None and address in self._proxies:
+            return forwarded_for(values[compiled.forwarded], self._proxies)
+        return address
 
     def _canonical(self, written: str) -> str | None:
         if len(self._addresses) >= _REMEMBERED:

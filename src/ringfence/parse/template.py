@@ -7,8 +7,9 @@ A template is the message as the server's source writes it, with fields in brace
 `{name}` is a field, `{name:type}` a field of another type than its name has by itself, `[…]` may be missing,
 `(a|b)` is one of several, a backslash takes the next character literally. Types: `text` (anything, as much as
 possible: what follows decides where it ends), `word` (no white space), `number`, `hex`, `quoted` (the inside of a
-"…" string, backslash escapes undone), `percent` (no white space, percent-encoding undone), `address`, `port`, or one
-that the kind declares under `[types]`.
+"…" string, backslash escapes undone), `percent` (no white space, percent-encoding undone), `jsontext` (the inside of
+a JSON string, its escapes undone), `address`, `host` (an address or a host name), `port`, or one that the kind
+declares under `[types]`.
 A field called `_` is skipped.
 """
 
@@ -21,7 +22,7 @@ from msgspec import Struct
 
 from ringfence.errors import CatalogueError
 from ringfence.parse import timestamps
-from ringfence.parse.addresses import ADDRESS
+from ringfence.parse.addresses import ADDRESS, HOST_NAME
 
 TYPES: Final = {
     "text": r"[^\n]*",
@@ -30,7 +31,9 @@ TYPES: Final = {
     "hex": r"[0-9A-Fa-f]+",
     "percent": r"\S*",
     "quoted": r'(?:[^"\\\n]|\\[^\n])*',
+    "jsontext": r'(?:[^"\\\n]|\\[^\n])*',
     "address": ADDRESS,
+    "host": rf"(?:{ADDRESS}|{HOST_NAME})",
     "port": r"\d{1,5}",
     "stamp": "|".join((timestamps.ISO, timestamps.BSD, timestamps.SLASHED, timestamps.ACCESS, timestamps.EPOCH)),
 }
@@ -51,7 +54,7 @@ FIELD_TYPES: Final = {
 
 _TOKEN = re.compile(r"\\(?P<literal>.)|\{(?P<field>[a-z_]+)(?::(?P<type>[a-z_]+))?\}|(?P<mark>[\[\]()|])", re.DOTALL)
 SHORTEST_FRAGMENT = 5
-_WITHOUT_BLANKS = frozenset({"word", "number", "hex", "percent", "address", "port"})
+_WITHOUT_BLANKS = frozenset({"word", "number", "hex", "percent", "address", "host", "port"})
 
 
 class Template(Struct, frozen=True):
