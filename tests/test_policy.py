@@ -248,6 +248,22 @@ def test_no_built_in_rule_bans_for_good_and_a_forged_packet_cannot_earn_somebody
     assert by_name(policy, "sip")["flood"].proven
 
 
+def test_who_never_tries_to_log_in_meets_a_rule_of_its_own_with_more_patience() -> None:
+    for service in ("ssh", "sip", "http"):
+        rules = by_name(load_policy(default_policy_text({})), service)
+        for name in ("standard", "flood", "enumeration"):
+            assert "!probe" in rules[name].causes
+        assert "probe" in rules["probing"].causes
+        assert (rules["probing"].failures or 0) >= 10 * (rules["standard"].failures or 0) or service == "sip"
+
+
+@pytest.mark.parametrize("causes", ['["probe", "!forbidden"]', '["!"]', '["!!probe"]'])
+def test_causes_that_say_both_what_counts_and_what_does_not_are_refused(causes: str) -> None:
+    text = f'[rules.a]\nfailures = 3\nwithin = "1m"\nban = "1h"\ncauses = {causes}\n'
+    with pytest.raises(SettingsError, match=r"\[rules.a\] causes = .*: .*must"):
+        load_policy(text)
+
+
 def test_the_built_in_enumeration_rules_can_be_reached_before_the_everyday_rule_closes_the_door() -> None:
     policy = load_policy(default_policy_text({}))
     for service in ("ssh", "sip", "imap", "pop3", "smtp"):

@@ -7,7 +7,7 @@ import ipaddress
 from ringfence.answers import AllowRow, BanRow, EventRow, Explanation, WindowRow, stamp
 from ringfence.detect import WindowView
 from ringfence.guard import Guard
-from ringfence.model import EVERY, FOREVER, Ban, Rule
+from ringfence.model import EVERY, FOREVER, Ban, Rule, causes_in_words
 from ringfence.render import duration, local_time, plural
 from ringfence.reports import attack_row, ban_row, end_bans
 
@@ -101,7 +101,7 @@ def _progress(view: WindowView, rule: Rule | None) -> str:
     text = f"{view.counted} of {view.needed} {what} in {duration(rule.within)}"
     if not view.uncounted:
         return text
-    only = [f"only these causes count: {', '.join(rule.causes)}"] if rule.causes else []
+    only = [causes_in_words(rule.causes)] if rule.causes else []
     only += ["only proven addresses count"] if rule.proven else []
     more = plural(view.uncounted, "more attempt")
     return "; ".join([text, f"{more} fired it already or can't count here", *only])

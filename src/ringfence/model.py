@@ -54,7 +54,7 @@ class Event(Struct, frozen=True, gc=False):
 class Rule(Struct, frozen=True, kw_only=True):
     """`failures` within `within` seconds (or `bans` earlier bans) lead to `actions` for `ban` seconds.
 
-    Exactly one of `failures` and `bans` is not None. `causes` empty means every cause counts.
+    Exactly one of `failures` and `bans` is not None. `causes` empty means every cause counts, see `counts_cause`.
     """
 
     name: str
@@ -69,6 +69,22 @@ class Rule(Struct, frozen=True, kw_only=True):
     causes: tuple[str, ...] = ()
     proven: bool = False
     enabled: bool = True
+
+
+def counts_cause(causes: tuple[str, ...], cause: str) -> bool:
+    """Whether a rule with these `causes` counts an attempt: those it names; or, written as "!probe", all but those."""
+    if not causes:
+        return True
+    return f"!{cause}" not in causes if causes[0].startswith("!") else cause in causes
+
+
+def causes_in_words(causes: tuple[str, ...]) -> str:
+    """What `counts_cause` does, for people; empty where every cause counts."""
+    if not causes:
+        return ""
+    if causes[0].startswith("!"):
+        return f"these causes do not count: {', '.join(cause[1:] for cause in causes)}"
+    return f"only these causes count: {', '.join(causes)}"
 
 
 class Limits(Struct, frozen=True, kw_only=True):

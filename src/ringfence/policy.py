@@ -55,6 +55,18 @@ def _actions() -> Form[tuple[str, ...]]:
     return Form(parse, permitted, several.show)
 
 
+def _causes() -> Form[tuple[str, ...]]:
+    several = listed(text(r"!?[^!\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,63}", "the name of a cause"), single=True)
+
+    def parse(raw: object) -> tuple[str, ...]:
+        causes = several.parse(raw)
+        if len({cause.startswith("!") for cause in causes}) > 1:
+            raise ValueError('must name either causes that count or, each with a "!" before it, causes that do not')
+        return causes
+
+    return Form(parse, several.permitted, several.show)
+
+
 RULE_FORMS: Final[dict[str, Form[Any]]] = {
     "failures": whole(1, MOST_COUNTED),
     "bans": whole(1, MOST_COUNTED),
@@ -64,7 +76,7 @@ RULE_FORMS: Final[dict[str, Form[Any]]] = {
     "count": choice("attempts", "accounts"),
     "per": choice("address", "network", "account"),
     "scope": choice("service", "all"),
-    "causes": listed(text(r"[^\x00-\x1f\x7f]{1,64}", "the name of a cause"), single=True),
+    "causes": _causes(),
     "proven": switch(),
     "enabled": switch(),
 }

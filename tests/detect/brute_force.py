@@ -70,7 +70,9 @@ class BruteForce:
         return self.sentence(event, fired)
 
     def counts(self, rule: Rule, event: Event) -> bool:
-        return (not rule.causes or event.cause in rule.causes) and (event.proven or not rule.proven)
+        left_out = {cause[1:] for cause in rule.causes if cause[0] == "!"}
+        named = set(rule.causes) if not left_out else {event.cause} - left_out
+        return (not rule.causes or event.cause in named) and (event.proven or not rule.proven)
 
     def end(self, target: str, closed: str, time: float) -> float:
         return max(

@@ -159,6 +159,13 @@ def test_an_account_attacked_from_everywhere_bans_those_that_never_succeeded() -
     assert targets(judge.feed([home, *nameless, *tries])) == ["192.0.2.1", "192.0.2.2"]
 
 
+def test_a_rule_may_leave_causes_out_and_another_count_just_those() -> None:
+    """Three probes between the passwords neither help nor hinder the rule for passwords."""
+    judge = detector(policy(rule("passwords", 3, causes=("!probe",)), rule("probing", 5, causes=("probe",))))
+    tried = [event(float(at), cause="password" if at % 2 else "probe") for at in range(10)]
+    assert [(verdict.rule, verdict.time) for verdict in judge.feed(tried)] == [("passwords", 5.0), ("probing", 8.0)]
+
+
 def test_causes_and_proof_decide_what_a_rule_counts() -> None:
     picky = policy(rule("picky", 2, causes=("password",), proven=True))
     events = [event(0), event(1, cause="unknown user"), event(2, proven=False), event(3)]

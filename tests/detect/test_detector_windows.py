@@ -23,7 +23,7 @@ def rules(draw: st.DrawFn, name: str) -> Rule:
         within=draw(st.sampled_from([1.0, 5.0, 20.0, 100.0])),
         ban=draw(st.sampled_from([1.0, 5.0, 30.0, 200.0, FOREVER])),
         count=draw(st.sampled_from(["attempts", "accounts"])),
-        causes=draw(st.sampled_from([(), (), ("password",)])),
+        causes=draw(st.sampled_from([(), (), ("password",), ("!password",)])),
         proven=draw(st.sampled_from([False, False, True])),
         actions=draw(ACTIONS),
         scope=draw(SCOPES),

@@ -14,7 +14,7 @@ from ringfence.detect.plan import Plan
 from ringfence.detect.recent import Recent
 from ringfence.detect.tracked import Tracked
 from ringfence.detect.views import DetectorStatistics, WindowView
-from ringfence.detect.window import ATTEMPT, LEFT, Counter, Fired, Window
+from ringfence.detect.window import ATTEMPT, LATE, LEFT, Counter, Fired, Window
 from ringfence.model import EVERY, Ban, Event, Policy, Verdict
 
 _NAMES = 65_536
@@ -73,6 +73,8 @@ class Detector:
                     if ordered:
                         newest = time
                     if window is not None and (ordered or time >= window[-ATTEMPT]):
+                        if masks is not None and window[-1] & ~mask:
+                            window[LATE] = True
                         window += (time, name, mask)
                         left = window[LEFT] - 1
                         window[LEFT] = left

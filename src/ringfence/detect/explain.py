@@ -13,7 +13,7 @@ from ringfence.detect.rules import Counted
 from ringfence.detect.tracked import Tracked
 from ringfence.detect.views import DetectorStatistics, WindowView
 from ringfence.detect.window import ATTEMPT, Counter, Window
-from ringfence.model import EVERY, Policy
+from ringfence.model import EVERY, Policy, causes_in_words
 
 _SAMPLE = 200
 _FLOAT = getsizeof(0.0)
@@ -94,7 +94,7 @@ def _why(rule: Counted, counted: int, uncounted: int) -> str:
     if uncounted:
         reasons.append(f"{uncounted} more fired it already or are none that it counts")
     if rule.causes:
-        reasons.append(f"only these causes count: {', '.join(rule.causes)}")
+        reasons.append(causes_in_words(rule.causes))
     if rule.proven:
         reasons.append("only proven addresses count")
     return "; ".join(reasons)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from ringfence.model import EVERY, Action, Per, Rule, Scope
+from ringfence.model import EVERY, Action, Per, Rule, Scope, counts_cause
 
 _CAUSES_REMEMBERED = 1_024
 
@@ -45,7 +45,7 @@ class Masks(dict[tuple[str, bool], int]):
         cause, proven = key
         mask = 0
         for rule in self._rules:
-            if (not rule.causes or cause in rule.causes) and (proven or not rule.proven):
+            if counts_cause(rule.causes, cause) and (proven or not rule.proven):
                 mask |= rule.bit
         self[key] = mask
         return mask

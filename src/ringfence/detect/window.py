@@ -32,7 +32,7 @@ STEP = 1
 TRIM = 2
 """Length of the list from which on it is trimmed."""
 LATE = 3
-"""Whether the attempts that a rule may count may lie between those that it can't, for instance after a late one."""
+"""Whether attempts that a rule may count may lie before such as it can't: after a late one, or where rules filter."""
 LACKS = 4
 """Where the rules' own countdowns begin."""
 
@@ -74,6 +74,8 @@ class Counter:
         elif time < window[-ATTEMPT]:
             return self._insert(window, time, what, mask)
         else:
+            if window[-1] & ~mask:
+                window[LATE] = True
             window += (time, what, mask)
         window[LEFT] -= 1
         return None if window[LEFT] > 0 else self.weigh(window, time, mask)
@@ -91,7 +93,7 @@ class Counter:
         rule may count are all behind those it can't, which is found by bisection.
         """
         fired: list[Fired] | None = None
-        simple = self.masks is None and not window[LATE]
+        simple = not window[LATE]
         step = window[STEP] - window[LEFT]
         soonest = _LONGEST_STEP
         slot = LACKS
@@ -100,6 +102,9 @@ class Counter:
             lacks = window[slot] - step
             if lacks > 0:
                 pass  # Not due: so many attempts are missing whatever they were.
+            elif not mask & bit:
+                # It filters this attempt out, so it does not fire now; how many of its own it lacks is worth knowing.
+                lacks = needed - self._count(window, bit, time - within, time, distinct)[0]
             elif simple:
                 # Masks first: they are small, shared numbers, while each time is a cache miss of its own.
                 length = len(window)
@@ -134,15 +139,13 @@ class Counter:
                         window[LATE] = True
                     fired = fired or []
                     fired.append((rule, have, since, among))
-            elif mask & bit:
+            else:
                 have, since = self._count(window, bit, time - within, time, distinct)
                 lacks = needed - have
                 if lacks <= 0:
                     lacks = needed
                     fired = fired or []
                     fired.append((rule, have, since, self._spend(window, bit, time - within, time)))
-            else:
-                lacks = 1  # The rule may be due, but not by this attempt, which it filters out.
             window[slot] = lacks
             slot += 1
             if lacks < soonest:
