@@ -22,6 +22,7 @@ from ringfence.errors import EnforceError, LedgerError, SettingsError
 from ringfence.guard import Guard, Parts, Say
 from ringfence.ledger import Ledger
 from ringfence.model import Ban, Policy, Service
+from ringfence.parse.addresses import AddressSet
 from ringfence.parse.catalogue import Catalogue, load_catalogue
 from ringfence.parse.parser import Parser
 from ringfence.policy import default_policy_text, load_policy
@@ -46,11 +47,15 @@ def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[],
     catalogue = load_catalogue(settings.catalogue.directories)
     services = all_services(catalogue, settings)
     revision, text, policy = policy_in_force(ledger, settings, environ, services, now)
-    whitelist = Whitelist(ledger, clock, settings.protect.addresses)
+    # A proxy that is trusted carries everybody: to ban it would close the service.
+    whitelist = Whitelist(ledger, clock, (*settings.protect.addresses, *settings.logs.proxies))
     whitelist.rebuild(policy)
     ledger.expire(now)
     barrier = make_barrier(settings, services, policy)
-    parser = Parser(catalogue, cache=settings.catalogue.cache, zone=zone_of(settings))
+    parser = Parser(
+        catalogue, cache=settings.catalogue.cache, zone=zone_of(settings), names=settings.logs.names,
+        proxies=AddressSet(settings.logs.proxies),
+    )  # fmt: skip
     detector = Detector(policy, AllowList(()), capacity=settings.detector.capacity)
     detector.allow = whitelist.list
     parts = Parts(
@@ -150,7 +155,7 @@ def restore(guard: Guard) -> Iterator[None]:
     ledger, policy = guard.ledger, guard.policy
     newest = ledger.attackers(limit=1)
     if not newest:
-        guard.parser.attempts.restore((), ledger.held())
+        guard.parser.attempts.restore((), guard.pipeline.names.restored(ledger.held()))
         return
     rules = [rule for rules in (policy.rules, *policy.overrides.values()) for rule in rules if rule.enabled]
     now = min(guard.clock(), newest[0].last_seen)
@@ -165,7 +170,7 @@ def restore(guard: Guard) -> Iterator[None]:
         guard.detector.restore_events(page)
         guard.parser.attempts.restore(event for event in page if event.time >= now - SESSIONS)
         yield
-    guard.parser.attempts.restore((), ledger.held())
+    guard.parser.attempts.restore((), guard.pipeline.names.restored(ledger.held()))
 
 
 def zone_of(settings: Settings) -> ZoneInfo:

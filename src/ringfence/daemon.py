@@ -74,7 +74,8 @@ class Daemon:
 
     async def _work(self) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [
-            self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(), self._watchdog(),
+            self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
+            self._ask_names(), self._watchdog(),
         ]  # fmt: skip
         try:
             async with asyncio.TaskGroup() as group:
@@ -211,6 +212,20 @@ class Daemon:
             answers = await asyncio.to_thread(resolve, names)
             try:
                 self.guard.resolved(answers)
+            except LedgerError as error:
+                self._ledger_failed(error)
+
+    async def _ask_names(self) -> None:
+        """Ask for the hosts that lines name instead of addresses, where the settings allow it; some at once."""
+        pipeline = self.guard.pipeline
+        while self.guard.watch.tells_names:
+            names = pipeline.names.wanted()
+            if not names or self.guard.ledger_trouble:
+                await asyncio.sleep(TICK / 4)
+                continue
+            found = await asyncio.gather(*(asyncio.to_thread(resolve, [name]) for name in names))
+            try:
+                pipeline.resolved({name: addresses for one in found for name, addresses in one.items()})
             except LedgerError as error:
                 self._ledger_failed(error)
 

@@ -6,7 +6,7 @@ until it could be committed. So nothing is lost and nothing is counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from ringfence.detect import Detector
 from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger, Recorded
 from ringfence.model import Ban, Event, Position, Verdict
+from ringfence.names import Names
 from ringfence.parse.attempts import Attempts
 from ringfence.parse.challenges import Held
 from ringfence.watch import Watch
@@ -39,13 +40,15 @@ class Batch(Struct):
 
 
 class Pipeline:
-    """Joins the parts. `tell` hears of each commit that had verdicts."""
+    """Joins the parts. `tell` hears of each commit that had verdicts. `names`: what waits for a host's address, in
+    case the readers tell of names at all."""
 
     def __init__(
         self, watch: Watch, attempts: Attempts, detector: Detector, ledger: Ledger, barrier: Barrier,
         clock: Callable[[], float], tell: Tell,
     ) -> None:  # fmt: skip
         self.pending: Batch | None = None
+        self.names = Names()
         self._watch = watch
         self._attempts = attempts
         self._detector = detector
@@ -80,6 +83,17 @@ class Pipeline:
         self._commit(self.pending)
         return True
 
+    def resolved(self, answers: Mapping[str, Sequence[str]]) -> None:
+        """Count what waited for the addresses of host names. Raises LedgerError when it can't be committed."""
+        if self.pending is not None:
+            self._commit(self.pending)
+        sightings, released = self.names.answered(answers, self._clock())
+        events = self._attempts.feed(sightings)
+        held = self._attempts.held()
+        held = Held(added=held.added, dropped=held.dropped + released)
+        self.pending = Batch(events, self._detector.feed(events), [], held, live=True)
+        self._commit(self.pending)
+
     def _read(self, most: int) -> Batch | None:
         sightings: list[Event] = []
         positions: dict[str, Position] = {}
@@ -97,8 +111,14 @@ class Pipeline:
             # Two logs may tell of one attempt, one of them better: as near to the order of time as can be had.
             self._attempts.expect(sightings)
             sightings.sort(key=attrgetter("time"))
+        waiting: list[Event] = []
+        if self._watch.tells_names:
+            sightings, waiting = self.names.sort_out(sightings, self._clock())
         events = self._attempts.feed(sightings)
-        return Batch(events, self._detector.feed(events), list(positions.values()), self._attempts.held(), live)
+        held = self._attempts.held()
+        if waiting:
+            held = Held(added=held.added + waiting, dropped=held.dropped)
+        return Batch(events, self._detector.feed(events), list(positions.values()), held, live)
 
     def _commit(self, batch: Batch) -> None:
         now = self._clock()

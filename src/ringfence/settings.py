@@ -107,6 +107,16 @@ class LogSettings(Struct, frozen=True, kw_only=True):
                  text(r"(?:[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*)?", "the name of a time zone, or empty")),
     ] = ""  # fmt: skip
     find: Annotated[bool, Doc("Whether the logs usual for each kind of server are looked for.", switch())] = True
+    names: Annotated[
+        bool,
+        Doc("Whether a line counts that names a host instead of an address: the name is resolved, and not proven. "
+            "Whoever owns an address writes its name, so a lie may hit somebody else.", switch()),
+    ] = False  # fmt: skip
+    proxies: Annotated[
+        tuple[str, ...],
+        Doc("Our own proxies, as addresses and networks: whom they name in X-Forwarded-For is taken for the client. "
+            "They are never banned.", listed(address(hosts=False), single=True)),
+    ] = ()  # fmt: skip
     catch_up: Annotated[
         float,
         Doc("How old a line may be that was in a log before it was first read; older ones do not count.",

@@ -113,6 +113,7 @@ class Watch:
         clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self.plan = Plan(settings, catalogue)
+        self.tells_names = settings.logs.names
         self._catalogue = catalogue
         self._parser = parser
         self._clock = clock

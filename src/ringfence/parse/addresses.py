@@ -6,7 +6,8 @@ IPv4-mapped IPv6 becomes IPv4; brackets, zone ids, upper case and a trailing dot
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 IPV4 = r"[\d.]{7,15}"
 IPV6 = r"[\dA-Fa-f:.]{2,45}(?:%[\w.-]{1,32})?"
@@ -35,3 +36,16 @@ def canonical(text: str) -> str | None:
     except ValueError:
         return canonical(text[:-1]) if text.endswith(":") and not text.endswith("::") else None
     return str(address.ipv4_mapped or address)
+
+
+class AddressSet:
+    """Addresses and networks; `address in set` for an address in canonical spelling."""
+
+    def __init__(self, members: Iterable[str]) -> None:
+        self._networks = [ip_network(member, strict=False) for member in members]
+
+    def __contains__(self, address: object) -> bool:
+        if not self._networks:
+            return False
+        place = ip_address(str(address))
+        return any(place in network for network in self._networks)

@@ -253,9 +253,7 @@ def _check_connections(patterns: Sequence[Pattern], origin: str, text: str) -> N
         if pattern.attempt == "opens" and (not pattern.addressed or "address" in pattern.join):
             raise CatalogueError(f"{where}: opens a connection, so it needs {{address}}, and `join` without it")
         if not pattern.addressed and pattern.join not in opened:
-            raise CatalogueError(
-                f"{where}: names no {{address}}, and no pattern with the same `join` opens its session"
-            )
+            raise CatalogueError(f"{where}: names no {{address}}, and no pattern with this `join` opens its session")
 
 
 def _line_of(key: str, value: str, text: str) -> int:
