@@ -305,6 +305,15 @@ class StoreRow(Struct, frozen=True, kw_only=True):
     bytes_per_item: int
 
 
+class UnknownRow(Struct, frozen=True, kw_only=True):
+    """Lines of one form that sound like failed logins and that no pattern takes: `shape`, with what varies blanked."""
+
+    source: str
+    lines: int
+    shape: str
+    last: str
+
+
 class Diag(Struct, frozen=True, kw_only=True):
     """How the guard's memory, lists and sources are."""
 
@@ -316,6 +325,7 @@ class Diag(Struct, frozen=True, kw_only=True):
     entries: dict[str, int]
     sources: list[SourceRow]
     unreadable_times: int = 0
+    unknown: list[UnknownRow] = []
 
 
 class WindowRow(Struct, frozen=True, kw_only=True):

@@ -245,7 +245,10 @@ class Guard:
             f"{name} on the whitelist does not resolve; its last answer holds"
             for name in sorted(self.whitelist.failing)
         ]
-        return found
+        if self.pipeline.names.unresolved:
+            lines = plural(self.pipeline.names.unresolved, "line")
+            found.append(f"{lines} named a host that has no address, or several, and could not count")
+        return found + self.watch.notices()
 
     # --- questions
 

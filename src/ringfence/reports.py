@@ -215,6 +215,7 @@ def diag(guard: Guard) -> Diag:
         resident=process.memory_info().rss, uptime=guard.clock() - guard.started,
         cpu_seconds=times.user + times.system, ledger_bytes=size.bytes, stores=stores, entries=tracked.services,
         sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(),
+        unknown=guard.watch.unknown(),
     )  # fmt: skip
 
 

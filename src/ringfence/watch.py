@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ringfence.answers import SourceRow, stamp
+from ringfence.answers import SourceRow, UnknownRow, stamp
 from ringfence.errors import SensorError
+from ringfence.heard import Heard
 from ringfence.model import Event, Position
 from ringfence.parse.catalogue import Catalogue
 from ringfence.parse.parser import Parser
@@ -93,18 +94,6 @@ def _has_files(folder: Path) -> bool:
         return False
 
 
-class _Counted:
-    """What was seen of one source, for rates."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.lines = 0
-        self.sampled_lines = 0
-        self.sampled_at = 0.0
-        self.rate = 0.0
-        self.last_line = 0.0
-
-
 class Watch:
     """All sensors and readers of the guard."""
 
@@ -121,7 +110,7 @@ class Watch:
         self._known = frozenset(known)
         self._oldest = clock() - settings.logs.catch_up
         self._readers: dict[str, Reader] = {}
-        self._counted: dict[str, _Counted] = {}
+        self._heard: dict[str, Heard] = {}
         self._said: list[str] = []
         files = {source: position for source, position in known.items() if source != JOURNAL}
         self.files = FileSensor(sorted(self.plan.files), files)
@@ -167,10 +156,11 @@ class Watch:
             reader = self._parser.reader(chunk.source, reference=self._clock(), kinds=kinds, journal=journal)
             self._readers[chunk.source] = reader
         events = reader.read(chunk.data, chunk.first_line, chunk.arrival if chunk.live else None)
-        counted = self._counted.setdefault(chunk.source, _Counted())
-        counted.last_line = chunk.arrival
-        counted.events += len(events)
-        counted.lines = reader.statistics.lines
+        heard = self._heard.get(chunk.source)
+        if heard is None:
+            heard = self._heard[chunk.source] = Heard(chunk.source, journal=chunk.source == JOURNAL)
+        heard.take(chunk, events, reader.statistics.lines)
+        heard.named = 0 if self.tells_names else reader.statistics.named
         if not chunk.live and chunk.source not in self._known:
             # What lay in a log before it was first read counts only if it is recent (a setting).
             events = [event for event in events if event.time >= self._oldest]
@@ -185,11 +175,8 @@ class Watch:
     def sample(self) -> None:
         """Take the counts of lines for the rates that `rows` shows."""
         now = self._clock()
-        for counted in self._counted.values():
-            past = now - counted.sampled_at
-            if counted.sampled_at and past > 0:
-                counted.rate = (counted.lines - counted.sampled_lines) / past
-            counted.sampled_lines, counted.sampled_at = counted.lines, now
+        for heard in self._heard.values():
+            heard.sample(now)
 
     def troubles(self) -> list[str]:
         """What went wrong with logs since the last call, each thing once."""
@@ -201,6 +188,26 @@ class Watch:
         """The logs that can't be read now, and why."""
         return [f"{one.path}: {one.trouble}" for one in self._statuses() if one.trouble]
 
+    def notices(self) -> list[str]:
+        """What is worth knowing about logs: lines of no known form, unusual silence, names in place of addresses."""
+        now = self._clock()
+        watched = {status.path for status in self._statuses()}
+        return [
+            notice
+            for source, heard in sorted(self._heard.items())
+            if source in watched
+            for notice in heard.notices(now)
+        ]
+
+    def unknown(self) -> list[UnknownRow]:
+        """The forms of lines that sound like failed logins and that no pattern takes, log by log."""
+        now = self._clock()
+        return [
+            UnknownRow(source=source, lines=shape.count, shape=shape.text, last=stamp(shape.last))
+            for source, heard in sorted(self._heard.items())
+            for shape in heard.drift.known(now)
+        ]
+
     def _statuses(self) -> list[SourceStatus]:
         return [status for sensor in self.sensors for status in sensor.status()]
 
@@ -208,12 +215,12 @@ class Watch:
         """Every log that is watched and how it is doing."""
         rows = []
         for status in sorted(self._statuses(), key=lambda one: one.path):
-            counted = self._counted.get(status.path) or _Counted()
-            last = counted.last_line or status.last_read
+            heard = self._heard.get(status.path) or Heard(status.path)
+            last = heard.last_line or status.last_read
             rows.append(
                 SourceRow(
                     source=status.path, kinds=self.plan.kinds_of(status.path), lines=status.lines,
-                    events=counted.events, lines_per_second=round(counted.rate, 1), lag=status.lag,
+                    events=heard.events, lines_per_second=round(heard.rate, 1), lag=status.lag,
                     last_line=stamp(last) if last else "", trouble=status.trouble,
                 )
             )  # fmt: skip

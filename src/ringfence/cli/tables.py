@@ -23,6 +23,7 @@ from ringfence.answers import (
     SourceRow,
     Stats,
     Status,
+    UnknownRow,
     WindowRow,
 )
 from ringfence.model import EVERY
@@ -299,6 +300,18 @@ def diag(answer: Diag) -> None:
     show(["SERVICE", ">ENTRIES"], [[service_name(name), f"{count:,}"] for name, count in answer.entries.items()])
     line("")
     sources(answer.sources)
+    unknown(answer.unknown)
+
+
+def unknown(rows: Sequence[UnknownRow]) -> None:
+    """Print the forms of lines that sound like failed logins and that nobody understands."""
+    if rows:
+        line("")
+        line("Lines like failed logins, but of no known form (ringfence explain-line says how near a pattern came):")
+        show(
+            ["LOG", ">LINES", "LAST", "FORM"],
+            [[safe(row.source), f"{row.lines:,}", moment(row.last), safe(row.shape)] for row in rows],
+        )
 
 
 def _count(number: int) -> str:
