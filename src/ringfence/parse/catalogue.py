@@ -24,6 +24,8 @@ from ringfence.parse.template import SHORTEST_FRAGMENT, compile_template
 
 Outcome = Literal["failed", "succeeded"]
 Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "opens", "none"]
+BUILT_IN = "catalogue/"
+"""How the origins of our own files begin; those of others are absolute paths."""
 CONNECTION = 600.0
 """Seconds for which an opening line tells whose connection it is, and a process's lines belong together."""
 
@@ -155,8 +157,9 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
     def patterns(self) -> list[Pattern]:
-        """Every pattern of every kind."""
-        return [pattern for kind in self.kinds.values() for pattern in kind.patterns]
+        """Every pattern of every kind, those of other files than ours first: where both take a line, theirs do."""
+        kinds = sorted(self.kinds.values(), key=lambda kind: kind.origin.startswith(BUILT_IN))
+        return [pattern for kind in kinds for pattern in kind.patterns]
 
 
 def load_catalogue(directories: Sequence[Path] = ()) -> Catalogue:
@@ -183,7 +186,7 @@ def load_catalogue(directories: Sequence[Path] = ()) -> Catalogue:
 def _files(directories: Sequence[Path], problems: list[str]) -> list[tuple[Traversable, str]]:
     built_in = resources.files("ringfence.catalogue")
     files: list[tuple[Traversable, str]] = [
-        (file, f"catalogue/{file.name}")
+        (file, f"{BUILT_IN}{file.name}")
         for file in sorted(built_in.iterdir(), key=lambda file: file.name)
         if file.name.endswith(".toml")
     ]
@@ -224,7 +227,7 @@ def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
         try:
             if any(pattern.name == known.id.partition("/")[2] for known in patterns):
                 raise CatalogueError("the name stands twice")
-            patterns.append(_pattern(entry, pattern))
+            patterns.append(_pattern(entry, pattern, built_in=origin.startswith(BUILT_IN)))
         except CatalogueError as error:
             where = f"{origin}:{_line_of('name', pattern.name, text)}: pattern {pattern.name!r}"
             raise CatalogueError(f"{where}: {error}") from error
@@ -248,12 +251,14 @@ def _check_connections(patterns: Sequence[Pattern], origin: str, text: str) -> N
     """A line without an address is of use only where another one opened its session with one."""
     opened = {pattern.join for pattern in patterns if pattern.attempt == "opens"}
     for pattern in patterns:
-        name = pattern.id.partition("/")[2]
-        where = f"{origin}:{_line_of('name', name, text)}: pattern {name!r}"
+        wrong = ""
         if pattern.attempt == "opens" and (not pattern.addressed or "address" in pattern.join):
-            raise CatalogueError(f"{where}: opens a connection, so it needs {{address}}, and `join` without it")
-        if not pattern.addressed and pattern.join not in opened:
-            raise CatalogueError(f"{where}: names no {{address}}, and no pattern with this `join` opens its session")
+            wrong = "opens a connection, so it needs {address}, and `join` without it"
+        elif not pattern.addressed and pattern.join not in opened:
+            wrong = "names no {address}, and no pattern with this `join` opens its session"
+        if wrong:
+            name = pattern.id.partition("/")[2]
+            raise CatalogueError(f"{origin}:{_line_of('name', name, text)}: pattern {name!r}: {wrong}")
 
 
 def _line_of(key: str, value: str, text: str) -> int:
@@ -276,7 +281,8 @@ def _line_of_error(told: str, text: str) -> int:
     return text.count("\n", 0, found.start() if found else start) + 1
 
 
-def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
+def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
+    """`built_in`: its expression is known to be one, so that a start need not compile what may never be used."""
     if not entry.examples:
         raise CatalogueError("has no examples; give at least one line and what it must give")
     surrounding = entry.envelope or kind.envelope
@@ -285,10 +291,12 @@ def _pattern(kind: KindFile, entry: PatternEntry) -> Pattern:
     programs = kind.programs if entry.programs is None else entry.programs
     template = compile_template(entry.template, kind.types)
     expression = _bytewise(envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding))
-    try:
-        groups = set(re.compile(expression, re.MULTILINE | re.ASCII).groupindex)
-    except re.error as error:
-        raise CatalogueError(f"gives no valid regular expression: {error}") from error
+    if not built_in:
+        try:
+            re.compile(expression, re.MULTILINE | re.ASCII)
+        except re.error as error:
+            raise CatalogueError(f"gives no valid regular expression: {error}") from error
+    groups = set(re.findall(r"\(\?P<(\w+)>", expression))
     join = _join(entry, groups)
     short = next((hint for hint in entry.hints if len(hint) < SHORTEST_FRAGMENT), None)
     if short is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from ringfence.parse.catalogue import Pattern
 
@@ -10,11 +11,22 @@ EXTRAS = ("transport", "service", "outcome", "cause", "proven", "token", "tries"
 
 
 class Compiled:
-    """A pattern with its expression compiled and the places of its fields in `groups()` at hand (-1: has none)."""
+    """A pattern with its expression compiled and the places of its fields in `groups()` at hand (-1: has none).
+
+    It is compiled when the first line asks for it: most machines run few of all the servers that there are. The places
+    are known from the first match on.
+    """
 
     def __init__(self, pattern: Pattern) -> None:
         self.pattern = pattern
-        compiled = re.compile(pattern.expression, re.MULTILINE | re.ASCII)
+        self.match: Callable[..., re.Match[str] | None] = self._first
+
+    def _first(self, text: str, start: int = 0) -> re.Match[str] | None:
+        self._prepare(re.compile(self.pattern.expression, re.MULTILINE | re.ASCII))
+        return self.match(text, start)
+
+    def _prepare(self, compiled: re.Pattern[str]) -> None:
+        pattern = self.pattern
         self.match = compiled.match
         place = {name: number - 1 for name, number in compiled.groupindex.items()}
         self.stamp = place.get("stamp", -1)
