@@ -20,11 +20,14 @@ from ringfence.detect.detector import Detector
 from ringfence.model import EVERY, AllowEntry, Attacker, Event, Policy, Verdict
 from ringfence.parse.attempts import Attempts
 from ringfence.parse.catalogue import Catalogue
+from ringfence.parse.drift import Drift, Shape
 from ringfence.parse.parser import Parser
 from ringfence.parse.reader import Reader
 from ringfence.sense.compressed import blocks
 
 Source = Path | Literal["-"]
+LOOKED_AT = 8 << 20
+"""Bytes of each log that are searched for lines of no known form."""
 _FEW = 3
 
 
@@ -39,7 +42,8 @@ class ScanBan(Struct, frozen=True, kw_only=True):
 
 
 class ScanResult(Struct, frozen=True, kw_only=True):
-    """What the logs hold. `cut_lines` were longer than 64 KiB and lost their rest."""
+    """What the logs hold. `cut_lines` were longer than 64 KiB and lost their rest. `unknown`: (log, lines of one form
+    that sound like failed logins and that no pattern takes), looked for in the beginning of each log."""
 
     lines: int
     bytes: int
@@ -48,6 +52,7 @@ class ScanResult(Struct, frozen=True, kw_only=True):
     cut_lines: int
     attackers: tuple[Attacker, ...]
     bans: dict[str, tuple[ScanBan, ...]]
+    unknown: tuple[tuple[str, Shape], ...]
 
 
 def scan(
@@ -91,6 +96,7 @@ def scan(
         cut_lines=sum(log.cut_lines for log in logs),
         attackers=tally.attackers(policy.limits.harmless),
         bans=tally.bans(),
+        unknown=tuple((str(log.source), shape) for log in logs for shape in log.drift.known(0.0)),
     )
 
 
@@ -103,6 +109,7 @@ class _Log:
         self.waiting: list[Event] = []
         self.ended = False
         self.cut_lines = 0
+        self.drift = Drift()
         self._blocks: Iterator[bytes] | None = None
 
     def read(self, progress: Callable[[int], None] | None) -> list[Event]:
@@ -110,7 +117,10 @@ class _Log:
         if self._blocks is None:
             self._blocks = blocks(self.source, progress=progress, on_cut=self._cut)
         for block in self._blocks:
-            sightings = self.reader.read(block, self.reader.statistics.lines + 1)
+            first = self.reader.statistics.lines + 1
+            sightings = self.reader.read(block, first)
+            if self.reader.statistics.bytes <= LOOKED_AT:
+                self.drift.look(block, first, {event.line for event in sightings}, 0.0)
             if sightings:
                 return sightings
         self.ended = True

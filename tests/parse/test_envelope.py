@@ -225,7 +225,7 @@ class TestOthers:
     )  # fmt: skip
     def test_the_stamp_and_the_message_are_read(self, others: Catalogue, line: str, pattern: str) -> None:
         parser = Parser(others, zone=UTC)
-        (event,) = parser.reader("log", reference=MOMENT).read(line.encode() + b"\n", 1)
+        (event,) = parser.reader("log", reference=MOMENT, kinds={"others"}).read(line.encode() + b"\n", 1)
         assert (event.pattern, event.address, event.account, event.time) == (f"others/{pattern}", CLIENT, "bob", MOMENT)
 
     def test_a_page_that_was_delivered_is_no_failure(self, others: Catalogue) -> None:

@@ -28,6 +28,7 @@ from ringfence.scan import ScanBan, ScanResult, Source
 from ringfence.scan import scan as read_logs
 from ringfence.settings import Settings
 
+SHOWN_SHAPES = 5
 SHOWN_BANS = 3
 """Bans of one address that the table names."""
 
@@ -54,6 +55,14 @@ class AttackerJson(Struct, frozen=True):
     bans: list[BanJson]
 
 
+class UnknownJson(Struct, frozen=True):
+    """Lines of one form that sound like failed logins and that no pattern takes."""
+
+    file: str
+    lines: int
+    shape: str
+
+
 class ScanJson(Struct, frozen=True):
     """What `--format json` prints."""
 
@@ -62,6 +71,7 @@ class ScanJson(Struct, frozen=True):
     seconds: float
     unreadable_times: int
     attackers: list[AttackerJson]
+    unknown: list[UnknownJson]
 
 
 class EventJson(Struct, frozen=True):
@@ -192,6 +202,7 @@ def _as_json(result: ScanResult, seconds: float) -> ScanJson:
     return ScanJson(
         lines=result.lines, bytes=result.bytes, seconds=round(seconds, 3), unreadable_times=result.unreadable_times,
         attackers=[_attacker(row, result.bans.get(row.address, ())) for row in result.attackers],
+        unknown=[UnknownJson(source, shape.count, shape.text) for source, shape in result.unknown],
     )  # fmt: skip
 
 
@@ -238,6 +249,11 @@ def _table(result: ScanResult, seconds: float, limit: int) -> None:
     ):
         if count:
             tables.line(f"{plural(count, 'line')} {what}", "yellow")
+    for source, shape in result.unknown[:SHOWN_SHAPES]:
+        told = f"{plural(shape.count, 'line')} like a failed login, but of no known form, in {safe(source)}: "
+        tables.line(told + safe(shape.text), "yellow")
+    if len(result.unknown) > SHOWN_SHAPES:
+        tables.line(f"… and {len(result.unknown) - SHOWN_SHAPES} more such forms", "dim")
 
 
 def _bans(bans: Sequence[ScanBan]) -> str:

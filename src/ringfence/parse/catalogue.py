@@ -116,6 +116,9 @@ class Pattern(Struct, frozen=True, kw_only=True, gc=False):
     proven: bool
     envelope: str
     expression: str
+    template: str
+    types: dict[str, str]
+    programs: tuple[str, ...]
     fragments: tuple[str, ...]
     ambiguous: str
     encoded: dict[str, str]
@@ -310,6 +313,9 @@ def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
         proven=kind.proven if entry.proven is None else entry.proven,
         envelope=surrounding,
         expression=expression,
+        template=entry.template,
+        types=kind.types,
+        programs=programs,
         fragments=entry.hints or (template.fragment,),
         ambiguous=_bytewise(template.ambiguous),
         encoded={name: kind for name, kind in template.fields.items() if kind in DECODERS},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 
 from ringfence.model import Event
-from ringfence.parse.catalogue import Catalogue, Example, Pattern
+from ringfence.parse.catalogue import BUILT_IN, Catalogue, Example, Pattern
 from ringfence.parse.matcher import Matcher
 from ringfence.parse.reader import Reader
 
@@ -13,14 +13,19 @@ _REFERENCE = 1_800_000_000.0  # any time after the examples' stamps
 
 
 def failures(catalogue: Catalogue) -> list[str]:
-    """What does not come out as told, one sentence each; every example is read with all kinds active."""
+    """What does not come out as told, one sentence each; every example is read with all kinds active.
+
+    That a kind of one's own takes a line before ours is as it should be.
+    """
     patterns = catalogue.patterns()
     matcher = Matcher(patterns)
+    ours = {one.id for kind in catalogue.kinds.values() if kind.origin.startswith(BUILT_IN) for one in kind.patterns}
     wrong: list[str] = []
     for pattern in patterns:
         for number, example in enumerate(pattern.examples, start=1):
-            difference = _difference(pattern, example, _read(matcher, example.line))
-            if difference:
+            events = _read(matcher, example.line)
+            difference = _difference(pattern, example, events)
+            if difference and not (pattern.id in ours and events and events[0].pattern not in ours):
                 wrong.append(f"{pattern.id}: example {number}: {difference}")
         for number, line in enumerate(pattern.counter_examples, start=1):
             if any(event.pattern == pattern.id for event in _read(matcher, line)):

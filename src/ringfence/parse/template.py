@@ -95,6 +95,36 @@ def compile_template(text: str, types: dict[str, str]) -> Template:
     return Template("".join(_hurried(parts)), fragment, typed, _ambiguous(parts), parts[-1].free)
 
 
+def pieces(text: str, types: dict[str, str]) -> list[tuple[str, str]]:
+    """The template cut where a line may have come so far and no farther: (what the author wrote, its expression).
+
+    Fixed text is cut after each word, a bracket stays whole. For telling how near a line came.
+    """
+    found: list[tuple[str, str]] = []
+    written = expression = ""
+    depth = 0
+    position = 0
+    for token in _TOKEN.finditer(text):
+        before, position = text[position : token.start()], token.end()
+        if not depth:
+            found += [(word, re.escape(word)) for word in re.findall(r"\s*\S+|\s+", before)]
+            before = ""
+        written, expression = written + before + token[0], expression + re.escape(before) + _token(token, types)
+        depth += {"[": 1, "(": 1, "]": -1, ")": -1}.get(token["mark"] or "", 0)
+        if not depth:
+            found.append((written, expression))
+            written = expression = ""
+    return found + [(word, re.escape(word)) for word in re.findall(r"\s*\S+|\s+", text[position:])]
+
+
+def _token(token: re.Match[str], types: dict[str, str]) -> str:
+    if token["literal"]:
+        return re.escape(token["literal"])
+    if token["field"]:
+        return _field(token["field"], token["type"], TYPES | types, 0).expression
+    return {"[": "(?:", "(": "(?:", "]": ")?"}.get(token["mark"], token["mark"])
+
+
 def _parts(text: str, types: dict[str, str]) -> list[_Part]:
     parts: list[_Part] = []
     closers: list[str] = []
