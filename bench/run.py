@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import catchup, cost, idle, latency, reading, restore
+from bench import catalogue, catchup, cost, idle, latency, reading, restore
 from bench.render import page, table
 from bench.tools import TIMES, Result, ringfence
 
@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[Part, bool]] = {
     "restore": (lambda options: restore.measure(options.bans), True),
     "idle": (lambda options: idle.measure(), True),
     "cost": (lambda options: cost.measure(options.lines), False),
+    "catalogue": (lambda options: catalogue.measure(options.lines), False),
 }
 """Each part and whether it needs root (network namespaces)."""
 
