@@ -20,7 +20,8 @@ from ringfence.errors import CatalogueError
 from ringfence.model import Service
 from ringfence.parse import envelope
 from ringfence.parse.fields import DECODERS
-from ringfence.parse.template import SHORTEST_FRAGMENT, compile_template
+from ringfence.parse.linear import READS_TWO_WAYS, Linear, Searched
+from ringfence.parse.template import SHORTEST_FRAGMENT, Template, compile_template
 
 Outcome = Literal["failed", "succeeded"]
 Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "opens", "none"]
@@ -60,10 +61,15 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     join: fields that tell one attempt from another; by default the process, else address and port or account.
     within: for how many seconds lines can belong to one attempt.
     hints: pieces of text of which every such line holds one; by default the longest fixed piece of the template.
+    regex, prefix, unless, stamp: regular expressions in place of the template, see `linear`.
     """
 
     name: str
-    template: str
+    template: str = ""
+    regex: str | tuple[str, ...] = ()
+    prefix: str = ""
+    unless: tuple[str, ...] = ()
+    stamp: tuple[str, ...] = ("",)
     outcome: Outcome = "failed"
     cause: str = ""
     service: str = ""
@@ -104,8 +110,8 @@ class KindFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class Pattern(Struct, frozen=True, kw_only=True, gc=False):
     """A pattern ready for use: `expression` takes a whole line, the `fragments` are what it is found by.
-
-    host: a host name may stand for the address. addressed: the line names one itself, not its connection's opening.
+    linear: in place of `expression`. host: a host name may stand for the address.
+    addressed: the line names one itself, not its connection's opening.
     """
 
     id: str
@@ -116,6 +122,7 @@ class Pattern(Struct, frozen=True, kw_only=True, gc=False):
     proven: bool
     envelope: str
     expression: str
+    linear: Searched | None
     template: str
     types: dict[str, str]
     programs: tuple[str, ...]
@@ -292,16 +299,23 @@ def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
     if surrounding not in envelope.ENVELOPES:
         raise CatalogueError(f"envelope {surrounding!r} is unknown")
     programs = kind.programs if entry.programs is None else entry.programs
-    template = compile_template(entry.template, kind.types)
-    expression = _bytewise(envelope.beginning(surrounding, programs) + template.expression + envelope.end(surrounding))
-    if not built_in:
-        try:
-            re.compile(expression, re.MULTILINE | re.ASCII)
-        except re.error as error:
-            raise CatalogueError(f"gives no valid regular expression: {error}") from error
-    groups = set(re.findall(r"\(\?P<(\w+)>", expression))
+    linear = _searched(entry, surrounding)
+    expression = ""
+    if linear is not None:
+        template = Template("", "", {}, READS_TWO_WAYS, False)
+        groups = set(Linear(linear).groupindex)
+    else:
+        template = compile_template(entry.template, kind.types)
+        begun, ended = envelope.beginning(surrounding, programs), envelope.end(surrounding)
+        expression = _bytewise(begun + template.expression + ended)
+        if not built_in:
+            try:
+                re.compile(expression, re.MULTILINE | re.ASCII)
+            except re.error as error:
+                raise CatalogueError(f"gives no valid regular expression: {error}") from error
+        groups = set(re.findall(r"\(\?P<(\w+)>", expression))
     join = _join(entry, groups)
-    short = next((hint for hint in entry.hints if len(hint) < SHORTEST_FRAGMENT), None)
+    short = next((hint for hint in entry.hints if len(hint) < SHORTEST_FRAGMENT and (linear is None or not hint)), None)
     if short is not None:
         raise CatalogueError(f"the hint {short!r} is shorter than {SHORTEST_FRAGMENT} characters")
     return Pattern(
@@ -313,6 +327,7 @@ def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
         proven=kind.proven if entry.proven is None else entry.proven,
         envelope=surrounding,
         expression=expression,
+        linear=linear,
         template=entry.template,
         types=kind.types,
         programs=programs,
@@ -327,11 +342,27 @@ def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
         open_end=entry.raw and template.open_end,
         join=join,
         within=entry.within or (CONNECTION if "origin" in join or entry.attempt == "opens" else 3.0),
-        host="{address:host}" in entry.template,
+        host="{address:host}" in entry.template or any("<HOST>" in text for text in (linear.regex if linear else ())),
         addressed=bool(groups & {"address", "json"}),
         examples=entry.examples,
         counter_examples=entry.counter_examples,
     )
+
+
+def _searched(entry: PatternEntry, surrounding: str) -> Searched | None:
+    """The regular expressions of a pattern; None if it has a template."""
+    regex = (entry.regex,) if isinstance(entry.regex, str) else entry.regex
+    if bool(regex) == bool(entry.template):
+        raise CatalogueError("needs one of template and regex, and only one")
+    if not regex:
+        if entry.prefix or entry.unless or entry.stamp != ("",):
+            raise CatalogueError("prefix, unless and stamp belong to regex; a template has no use for them")
+        return None
+    if surrounding != "none":
+        raise CatalogueError('regex looks at the whole line: envelope must be "none"')
+    if not entry.hints:
+        raise CatalogueError("regex needs hints: pieces of text of which every such line holds one")
+    return Searched(regex, entry.prefix, entry.unless, entry.stamp)
 
 
 def _bytewise(text: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import cast
 
 from ringfence.parse.catalogue import Pattern
+from ringfence.parse.linear import Linear
 
 EXTRAS = ("transport", "service", "outcome", "cause", "proven", "token", "tries")
 
@@ -22,12 +24,15 @@ class Compiled:
         self.match: Callable[..., re.Match[str] | None] = self._first
 
     def _first(self, text: str, start: int = 0) -> re.Match[str] | None:
-        self._prepare(re.compile(self.pattern.expression, re.MULTILINE | re.ASCII))
+        if self.pattern.linear is not None:
+            self._prepare(Linear(self.pattern.linear))
+        else:
+            self._prepare(re.compile(self.pattern.expression, re.MULTILINE | re.ASCII))
         return self.match(text, start)
 
-    def _prepare(self, compiled: re.Pattern[str]) -> None:
+    def _prepare(self, compiled: re.Pattern[str] | Linear) -> None:
         pattern = self.pattern
-        self.match = compiled.match
+        self.match = cast("Callable[..., re.Match[str] | None]", compiled.match)
         place = {name: number - 1 for name, number in compiled.groupindex.items()}
         self.stamp = place.get("stamp", -1)
         self.second_stamp = place.get("stamp2", -1)
@@ -45,7 +50,7 @@ class Compiled:
         self.forwarded = place.get("forwarded", -1)
         self.plain = self._plain(compiled)
 
-    def _plain(self, compiled: re.Pattern[str]) -> tuple[int, ...]:
+    def _plain(self, compiled: re.Pattern[str] | Linear) -> tuple[int, ...]:
         """The groups that make an ordinary syslog event (stamp, origin, repeated, account, address), if it is one."""
         special = self.extras or self.encoded or self.ambiguous or self.pattern.host or self.forwarded >= 0
         is_plain = not special and self.detail < 0 and self.only_join >= 0

@@ -41,7 +41,7 @@ ENVELOPES = {
     "nginx-error": rf"(?P<stamp>{timestamps.SLASHED}) \[\w+\] (?P<origin>\d+#\d+: \*\d+) ",
     "apache-error": rf"\[(?P<stamp>{timestamps.CTIME})\] \[[\w:-]*:?\w+\] \[(?P<origin>pid \d+(?::tid \d+)?)\] ",
     "text": rf"\[?(?P<stamp>{timestamps.ISO}|{timestamps.BSD}|{timestamps.SLASHED}|{timestamps.CTIME}"
-    rf"|{timestamps.ACCESS}|{timestamps.EPOCH})\]?:? ",
+    rf"|{timestamps.ACCESS}|{timestamps.DASHED}|{timestamps.EPOCH})\]?:? ",
     "none": "",
 }
 """`none`: the template describes the whole line and names its `{stamp}` itself, as access logs need."""
@@ -51,7 +51,7 @@ ENDS = {"syslog": r"(?(repeated)\])", "asterisk": _ANSI}
 
 def beginning(envelope: str, programs: tuple[str, ...]) -> str:
     """The expression for everything before the message; `*` in a program's name stands for any part of a name."""
-    names = "|".join(re.escape(program).replace(r"\*", r"[\w.-]*") for program in programs) or r"[\w./-]+"
+    names = "|".join(re.escape(program).replace(r"\*", r"[\w.:-]*") for program in programs) or r"[\w./-]+"
     return ENVELOPES[envelope].replace("{programs}", names)
 
 

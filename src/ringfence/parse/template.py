@@ -35,7 +35,7 @@ TYPES: Final = {
     "address": ADDRESS,
     "host": rf"(?:{ADDRESS}|{HOST_NAME})",
     "port": r"\d{1,5}",
-    "stamp": "|".join((timestamps.ISO, timestamps.BSD, timestamps.SLASHED, timestamps.ACCESS, timestamps.EPOCH)),
+    "stamp": "|".join((timestamps.ISO, timestamps.BSD, timestamps.SLASHED, timestamps.ACCESS, timestamps.DASHED, timestamps.EPOCH)),
 }
 FIELD_TYPES: Final = {
     "address": "address",

@@ -5,7 +5,7 @@ microsecond; equal stamps come in runs, so results are remembered.
 
 Forms: RFC 3164 `Nov  1 20:34:50[.123]`, ISO 8601 / RFC 3339 `2026-11-21[T ]20:34:50[.,123][Z|+01:00|+0100]`,
 `2026/11/21 20:34:50` (nginx), `Sat Nov 21 20:34:50.123456 2026` (Apache), `21/Nov/2026:20:34:50 +0000` (access logs),
-and seconds since 1970 `1795290863[.5]`.
+`21-Nov-2026 20:34:50[ +0000| UTC]` and `2026-Nov-21 20:34:50` (PHP), and seconds since 1970 `1795290863[.5]`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ BSD = r"[A-Z][a-z]{2} [\d :]{11}(?:\.\d{1,9})?"
 SLASHED = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
 CTIME = r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})? \d{4}"
 ACCESS = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
+DASHED = (
+    r"(?:\d\d-[A-Z][a-z]{2}-\d{4}|\d{4}-[A-Z][a-z]{2}-\d\d) \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: (?:[+-]\d{4}|UTC))?"
+)
 EPOCH = r"\d{9,11}(?:\.\d{1,9})?"
 
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -32,6 +35,9 @@ _DATE_FIRST = re.compile(
 )
 _BSD = re.compile(r"(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: (\d{4}))?\Z")
 _ACCESS = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")
+_DASHED = re.compile(
+    r"(\d+)-([A-Z][a-z]{2})-(\d+) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}|UTC))?\Z"
+)
 _EPOCH = re.compile("(" + EPOCH + r")\Z")
 
 
@@ -76,6 +82,7 @@ class Stamps:
             (_BSD, self._bsd),
             (_DATE_FIRST, self._date_first),
             (_ACCESS, self._access),
+            (_DASHED, self._dashed),
             (_EPOCH, float),
         )
         for form, reader in forms:
@@ -115,6 +122,13 @@ class Stamps:
     def _access(self, day: str, month: str, year: str, hour: str, minute: str, second: str, zone: str) -> float:
         moment = datetime(int(year), MONTHS[month], int(day), int(hour), int(minute), _seconds(second))
         return self._utc(moment, zone)
+
+    def _dashed(
+        self, first: str, month: str, last: str, hour: str, minute: str, second: str, part: str | None, zone: str | None
+    ) -> float:
+        year, day = (first, last) if len(first) == 4 else (last, first)
+        moment = datetime(int(year), MONTHS[month], int(day), int(hour), int(minute), _seconds(second))
+        return self._utc(moment, "Z" if zone == "UTC" else zone) + _fraction(part)
 
     def _utc(self, moment: datetime, zone: str | None) -> float:
         return moment.replace(tzinfo=_offset(zone) if zone else self.zone).timestamp()
