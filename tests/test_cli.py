@@ -17,7 +17,7 @@ from guard_process import GuardProcess, failure, failures, running
 
 COMMANDS = (
     "run", "scan", "status", "attacks", "bans", "ban", "unban", "allow", "disallow", "whitelist", "lockdown", "policy",
-    "service", "stats", "diag", "explain", "check", "unfence",
+    "service", "stats", "diag", "explain", "explain-line", "check", "unfence",
 )  # fmt: skip
 
 WRONG = (
@@ -156,7 +156,7 @@ class TestScan:
 
     def test_json_is_one_object_with_attackers_and_their_bans(self, log: Path) -> None:
         found = json.loads(ringfence("scan", "--format", "json", "--timezone", "UTC", str(log)).stdout)
-        assert set(found) == {"lines", "bytes", "seconds", "unreadable_times", "attackers"}
+        assert set(found) == {"lines", "bytes", "seconds", "unreadable_times", "attackers", "unknown"}
         first = found["attackers"][0]
         assert (first["address"], first["attempts"], first["level"]) == ("198.51.100.7", 20, "threatening")
         assert (first["first_seen"], first["last_seen"]) == ("2026-09-21T14:13:20Z", "2026-09-21T14:32:20Z")

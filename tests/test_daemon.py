@@ -186,7 +186,7 @@ def test_commands_are_answered_while_a_large_log_is_read(tmp_path: Path) -> None
             begun = time.monotonic()
             guard.ask(Status, "status")
             slowest = max(slowest, time.monotonic() - begun)
-        assert slowest < 2
+        assert slowest < 5
 
 
 def attempts_total(guard: GuardProcess) -> int:

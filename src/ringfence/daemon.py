@@ -24,7 +24,7 @@ from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
 from ringfence.guard import Guard
 from ringfence.notify import Notifier
-from ringfence.render import plural, rule_in_brief, safe
+from ringfence.render import few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
 from ringfence.whitelist import resolve
 
@@ -274,7 +274,7 @@ def greet(guard: Guard) -> None:
     say(f"ledger {guard.settings.ledger.path}: {plural(guard.ledger.count_bans(), 'running ban')}")
     found = guard.watch.found()
     for path, kinds in sorted(found):
-        say(f"log {path} ({', '.join(kinds)})")
+        say(f"log {path} ({few(kinds)})")
     if not found:
         say("no log found yet: name one with [[source]] in the settings; logs that appear later are taken up")
     for rule in guard.policy.rules:

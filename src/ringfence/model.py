@@ -87,6 +87,13 @@ def causes_in_words(causes: tuple[str, ...]) -> str:
     return f"only these causes count: {', '.join(causes)}"
 
 
+def causes_in_brief(causes: tuple[str, ...]) -> str:
+    """The causes that a rule names, short: " (probe)", " (not probe)", or nothing."""
+    left_out = causes[:1] and causes[0].startswith("!")
+    named = ", ".join(cause.removeprefix("!") for cause in causes)
+    return f" ({'not ' if left_out else ''}{named})" if causes else ""
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """Boundaries that belong to the policy.
 

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from ringfence.durations import format_duration
 from ringfence.errors import SettingsError
-from ringfence.model import EVERY, Limits, Policy, Rule
+from ringfence.model import EVERY, Limits, Policy, Rule, causes_in_brief
 from ringfence.policy import LIMIT_FORMS, RULE_FORMS, WHITELIST, load_policy
 
 _ALWAYS = ("failures", "bans", "within", "ban", "actions")  # written even where they are the default
@@ -60,7 +60,7 @@ def difference(old: Policy, new: Policy) -> list[str]:
 def describe_rule(rule: Rule) -> str:
     """One rule in words: "10 attempts within 10m per address: block service for 10m"."""
     counted = f"{rule.failures} {rule.count}" if rule.bans is None else f"{rule.bans} bans"
-    causes = f" ({', '.join(rule.causes)})" if rule.causes else ""
+    causes = causes_in_brief(rule.causes)
     proven = " with a proven address" if rule.proven else ""
     until = "forever" if rule.ban == float("inf") else f"for {format_duration(rule.ban)}"
     then = " and ".join(rule.actions) or "record only"

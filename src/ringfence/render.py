@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import time
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 
 from ringfence.durations import format_duration
-from ringfence.model import FOREVER, Rule
+from ringfence.model import FOREVER, Rule, causes_in_brief
 
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that are escaped: controls, format and bidi, surrogates, private, unassigned, line breaks."""
@@ -81,7 +82,7 @@ def rule_in_brief(rule: Rule, *, what: bool = True) -> str:
     counted = f"{rule.failures} {rule.count}" if rule.bans is None else f"{rule.bans} bans"
     counted = counted if what else counted.partition(" ")[0]
     proven = " with a proven address" if rule.proven else ""
-    causes = f" ({', '.join(rule.causes)})" if rule.causes else ""
+    causes = causes_in_brief(rule.causes)
     per = "" if rule.per == "address" else f" per {rule.per}"
     off = "" if rule.enabled else " (switched off)"
     then = _then(rule, "ban " if what else "")
@@ -138,3 +139,10 @@ def size(count: float) -> str:
 def plural(count: int, word: str, many: str = "") -> str:
     """ "1 ban", "3 bans", "1,204 bans"; `many` where the plural does not simply take an s."""
     return f"{count:,} {word if count == 1 else many or word + 's'}"
+
+
+def few(names: Sequence[str], most: int = 4) -> str:
+    """Some names as a list; of very many only their number, and the first ones."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

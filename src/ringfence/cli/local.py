@@ -21,7 +21,7 @@ from ringfence.enforce.reconcile import Fence
 from ringfence.errors import RefusedError, RingfenceError, UnreachableError
 from ringfence.parse.catalogue import Catalogue, check_examples, load_catalogue
 from ringfence.policy import default_policy_text, load_policy
-from ringfence.render import plural, safe
+from ringfence.render import few, plural, safe
 from ringfence.settings import Settings
 from ringfence.watch import Plan
 
@@ -107,12 +107,12 @@ def _logs(found: Settings, catalogue: Catalogue) -> Iterator[Finding]:
             if not path.is_file():
                 continue
             any_found = True
-            kinds = ", ".join(plan.kinds_of(str(path)))
+            kinds = few(plan.kinds_of(str(path)))
             readable = os.access(path, os.R_OK)
             detail = f"{path} ({kinds})" + ("" if readable else ": can't be read by this user; add it to group adm?")
             yield Finding(what="log", good=readable, detail=detail)
     if plan.units or plan.identifiers:
-        yield Finding(what="log", good=True, detail=f"journal ({', '.join(plan.kinds_of('journal'))})")
+        yield Finding(what="log", good=True, detail=f"journal ({few(plan.kinds_of('journal'))})")
     if not any_found:
         yield Finding(what="logs", good=False, detail="none found: name one with [[source]] in the settings")
 

@@ -27,7 +27,7 @@ from ringfence.answers import (
     WindowRow,
 )
 from ringfence.model import EVERY
-from ringfence.render import ago, duration, moment, plural, remaining, safe, size
+from ringfence.render import ago, duration, few, moment, plural, remaining, safe, size
 
 PIPE_WIDTH = 1_000_000
 """Columns when the output is no terminal: wide enough that nothing is folded on its way to grep."""
@@ -254,7 +254,7 @@ def sources(rows: Sequence[SourceRow]) -> None:
         ["LOG", "KIND", ">LINES", ">MATCHED", ">LINES/S", ">UNREAD", "LAST LINE", "TROUBLE"],
         [
             [
-                safe(row.source), " ".join(row.kinds), f"{row.lines:,}", f"{row.events:,}",
+                safe(row.source), few(row.kinds), f"{row.lines:,}", f"{row.events:,}",
                 f"{row.lines_per_second:.1f}", size(row.lag), ago(row.last_line, now) if row.last_line else "-",
                 Text(safe(row.trouble), style="red"),
             ]
