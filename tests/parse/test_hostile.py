@@ -32,6 +32,8 @@ VICTIMS = ("192.0.2.99", "2001:db8:bad::99")
 CATALOGUE = load_catalogue()
 PATTERNS = {pattern.id: pattern for pattern in CATALOGUE.patterns()}
 MATCHER = Matcher(CATALOGUE.patterns())
+STRANGERS_TRIED = 24
+"""Lines of other servers that each pattern is tried with."""
 BREAKS = str.maketrans("", "", "\r\n")
 
 
@@ -77,9 +79,12 @@ class Dissected:
         types = kind.get("types", {})
         template = compile_template(named, types)
         surrounding = entry.get("envelope", kind["envelope"])
-        expression = envelope.beginning(surrounding, tuple(kind.get("programs", ()))) + template.expression
+        expression = (
+            envelope.beginning(surrounding, tuple(entry.get("programs", kind.get("programs", ()))))
+            + template.expression
+        )
         found = re.match(expression + envelope.end(surrounding), self.line, re.MULTILINE | re.ASCII)
-        assert found, "the example is not taken by its own template"
+        assert found, f"the example of {entry['name']} is not taken by its own template"
         self.written = found["address"] if "address" in found.groupdict() else self.address
         self.message = self.line[found.start("address") :] if "address" in found.groupdict() else self.line
         self.places: list[tuple[int, int, str, str]] = []
@@ -128,7 +133,7 @@ class Dissected:
                 yield from ("x" + "".join(words[:count]).rstrip() + ":" for count in range(1, min(len(words), 40)))
         yield from ("", " ", "  ", '"', "'", "\\", '\\"', "]", ")", "%", "%00", "%ZZ", "{", "}")
         yield from (
-            "a" * 60_000,
+            "a" * 65_536,
             " " * 5000,
             "\x00",
             "\x00x\x07\x08",
@@ -195,6 +200,23 @@ def test_a_long_line_made_to_be_read_in_many_ways_costs_no_noticeable_time(name:
                 start = process_time()
                 read(line + "\x01junk")
                 assert process_time() - start < 1, part
+
+
+STRANGERS = sorted({dissected.line for dissected in DISSECTED.values()})
+
+
+@pytest.mark.parametrize("name", WITH_PLACES)
+def test_whole_lines_of_other_servers_in_a_name_are_nobodys(name: str) -> None:
+    """As they stand, behind a quote, and with the escapes and control characters of a terminal around them."""
+    dissected = DISSECTED[name]
+    own = STRANGERS.index(dissected.line)
+    for offset in range(1, len(STRANGERS), max(1, len(STRANGERS) // STRANGERS_TRIED)):
+        stranger = STRANGERS[(own + offset) % len(STRANGERS)]
+        for place in dissected.places:
+            for lie in (stranger, f'x" {stranger}', f"x\x1b[2K\x1b[1G{stranger}\x07\x00"):
+                line = dissected.hostile(place, lie)
+                if line is not None:
+                    judge(name, line)
 
 
 def tokens(name: str) -> list[str]:
