@@ -20,6 +20,7 @@ from ringfence.answers import (
     EventRow,
     Explanation,
     LockdownRow,
+    ServiceRow,
     SourceRow,
     Stats,
     Status,
@@ -238,13 +239,22 @@ def status(answer: Status) -> None:
         [
             [
                 safe(row.name), "on" if row.enabled else "OFF", f"{row.bans:,}", str(row.sources),
-                " ".join(row.ports) or "all", ", ".join(map(safe, row.rules)),
+                " ".join(row.ports) or "none known", ", ".join(map(safe, row.rules)),
             ]
             for row in answer.services
+            if watched(row)
         ],
     )  # fmt: skip
+    others = [row.name for row in answer.services if not watched(row)]
+    if others:
+        line(f"not found on this machine: {', '.join(map(safe, others))}", "dim")
     line("")
     sources(answer.sources)
+
+
+def watched(row: ServiceRow) -> bool:
+    """Whether there is something to tell of a service: a log, a ban, or that it is switched off."""
+    return bool(row.sources or row.bans or not row.enabled)
 
 
 def sources(rows: Sequence[SourceRow]) -> None:
