@@ -35,7 +35,9 @@ from ringfence.values import (
 )
 
 MOST_COUNTED: Final = 100_000
-USUAL: Final = frozenset({"ssh", "telnet", "sip", "iax", "smtp", "pop3", "imap", "http", "ftp", "ami", "web", "login"})
+USUAL: Final = frozenset(
+    {"ssh", "telnet", "sip", "iax", "smtp", "pop3", "imap", "http", "ftp", "ami", "web", "login", "proxy"}
+)
 """Services that a policy may speak of though nothing on this machine writes about them (yet)."""
 
 

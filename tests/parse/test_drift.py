@@ -47,6 +47,10 @@ def test_what_varies_is_blanked(line: str, shape: str) -> None:
         "Nov 21 20:34:50 pbx food[12]: version 1.2.3.4.5 failed",
         "Nov 21 20:34:50 pbx food[12]: failed at 20:34:50",
         "Nov 21 20:34:50 pbx food[12]: failed 999.1.1.1",
+        '203.0.113.7 - - [21/Nov/2026:20:34:50 +0000] "GET /failed/authentication HTTP/1.1" 200 5 "-" "invalid"',
+        "Nov 21 20:34:50 mx postfix/smtp[12]: connect to mx.example.org[203.0.113.7]:25: Connection refused",
+        "Nov 21 20:34:50 mx postfix/smtp[12]: 4X: to=<a@example.org>, relay=mx[203.0.113.7]:25, status=bounced (host "
+        "mx[203.0.113.7] said: 550 rejected)",
     ],
 )
 def test_a_line_without_a_telling_word_or_without_an_address_is_nothing(line: str) -> None:

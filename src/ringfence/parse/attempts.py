@@ -25,6 +25,7 @@ TOKEN_LIFE = 32.0
 SAME_TRY = 5.0
 """Seconds within which a repeated telling without a token is the same try, where the pattern says `repeats = same`."""
 _SUMMED_AT_MOST = 1000
+_FORGOTTEN_AT_ONCE = 100
 _ROTATED = re.compile(r"(?:[.-]\d{1,8})*(?:\.(?:gz|xz|zst|bz2))?\Z")
 
 Teller = tuple[str, str]
@@ -54,14 +55,60 @@ class _Try:
 
 
 class _Session:
-    """The recent attempts of one session from one address."""
+    """The recent attempts of one session from one address: `tries` from `first` on."""
 
-    __slots__ = ("address", "last", "tries")
+    __slots__ = ("address", "first", "last", "passed", "tries")
 
     def __init__(self, address: str, time: float) -> None:
         self.address = address
         self.last = time
         self.tries: list[_Try] = []
+        self.first = 0
+        # By teller and account, and by teller alone: the first attempt that may take another telling. Those before it
+        # never will again.
+        self.passed: dict[tuple[Teller, str | None], int] = {}
+
+    def clear(self) -> None:
+        """Forget the attempts."""
+        self.tries.clear()
+        self.passed.clear()
+        self.first = 0
+
+    def forget(self, oldest: float) -> None:
+        """Forget the attempts before `oldest`."""
+        while self.first < len(self.tries) and self.tries[self.first].time < oldest:
+            self.first += 1
+        if self.first > _FORGOTTEN_AT_ONCE:
+            del self.tries[: self.first]
+            self.passed.clear()
+            self.first = 0
+
+    def told(self, event: Event, pattern: Pattern, teller: Teller) -> bool:
+        """Note one telling; True when it is the first of an attempt."""
+        key = (teller, event.account)
+        for number in range(self._start(key, pattern), len(self.tries)):
+            known = self.tries[number]
+            if known.takes(event, pattern, teller):
+                if pattern.repeats == "new":
+                    self.passed[key] = number
+                known.told[teller] = known.told.get(teller, 0) + 1
+                known.account = known.account or event.account
+                known.token = known.token or event.token
+                return False
+        if pattern.repeats == "new":
+            self.passed[key] = len(self.tries)
+        self.tries.append(_Try(event, teller))
+        return True
+
+    def _start(self, key: tuple[Teller, str], pattern: Pattern) -> int:
+        """The first attempt that may take what `key` tells: a flood makes thousands of them."""
+        if pattern.repeats != "new":
+            return self.first
+        teller, start = key[0], max(self.first, self.passed.get((key[0], None), 0))
+        while start < len(self.tries) and self.tries[start].told.get(teller, 0) >= pattern.lines:
+            start += 1
+        self.passed[teller, None] = start
+        return max(start, self.passed.get(key, 0))
 
 
 class Attempts:
@@ -192,15 +239,7 @@ class Attempts:
             self._sessions[event.session] = event
             return True
         session = self._session(event, pattern)
-        teller = (pattern.id, self._log(event.source))
-        for known in session.tries:
-            if known.takes(event, pattern, teller):
-                known.told[teller] = known.told.get(teller, 0) + 1
-                known.account = known.account or event.account
-                known.token = known.token or event.token
-                return False
-        session.tries.append(_Try(event, teller))
-        return True
+        return session.told(event, pattern, (pattern.id, self._log(event.source)))
 
     def _log(self, source: str) -> str:
         """The log that a file belongs to: rotation gives its parts names of their own."""
@@ -219,13 +258,11 @@ class Attempts:
             session = known
         if session.address != event.address:
             session.address = event.address
-            session.tries.clear()
+            session.clear()
         elif abs(event.time - session.last) > pattern.within:
-            session.tries.clear()
+            session.clear()
         elif len(session.tries) > 1:
-            oldest = event.time - max(pattern.within, TOKEN_LIFE)
-            if session.tries[0].time < oldest:
-                session.tries = [known for known in session.tries if known.time >= oldest]
+            session.forget(event.time - max(pattern.within, TOKEN_LIFE))
         session.last = event.time
         return session
 
@@ -246,7 +283,7 @@ class Attempts:
     def _sum_up(self, event: Event, pattern: Pattern) -> list[Event]:
         """A line that stands for a number of tries: those not told of before, each as an event."""
         session = self._session(event, pattern)
-        told = sum(1 for known in session.tries if event.time - known.time <= pattern.within)
+        told = sum(1 for known in session.tries[session.first :] if event.time - known.time <= pattern.within)
         missing = min(int(event.token or 1), _SUMMED_AT_MOST) - told
         for _ in range(missing):
             session.tries.append(_Try(event, (pattern.id, self._log(event.source))))

@@ -305,7 +305,7 @@ def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
         template = Template("", "", {}, READS_TWO_WAYS, False)
         groups = set(Linear(linear).groupindex)
     else:
-        template = compile_template(entry.template, kind.types)
+        template = compile_template(entry.template, kind.types, hinted=bool(entry.hints))
         begun, ended = envelope.beginning(surrounding, programs), envelope.end(surrounding)
         expression = _bytewise(begun + template.expression + ended)
         if not built_in:

@@ -17,7 +17,7 @@ from ringfence.parse.addresses import canonical
 
 WORDS = ("fail", "invalid", "denied", "authentic", "unauthorized", "refused", "reject", "incorrect", "bad password",
          "illegal user", "not allowed", "login error", "unknown user", "wrong password", "brute force")  # fmt: skip
-BYTES_A_SECOND = 262_144
+BYTES_A_SECOND = 65_536
 """How much of one log is looked at in a second of its arrival; a chunk that begins within that is looked at whole."""
 SHAPES_KEPT = 50
 LIFE = 86_400.0
@@ -34,6 +34,12 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _BLANK = "<address>"
+_WORD = re.compile("|".join(map(re.escape, WORDS)), re.IGNORECASE)
+_REQUEST = re.compile(r"\"(?:[^\"\\]|\\.)*\"")
+_OWN_TROUBLE = re.compile(
+    r"connection refused|\bstatus=(?:deferred|bounced|undeliverable|sent)\b.*|\bsaid: .*", re.IGNORECASE
+)
+"""What servers say when somebody else does not let them in."""
 _DIGITS = re.compile(r"\b(?=\w*\d)[\w.:+-]*\w")
 
 
@@ -104,9 +110,15 @@ def suspicious(data: bytes, first_line: int, taken: Container[int]) -> list[str]
         if number in taken:
             continue
         line = data[start : line_end if line_end >= 0 else len(data)].decode("utf-8", "replace")
-        if any(canonical(address[0]) for address in _ADDRESS.finditer(line)):
+        if _sounds(line) and any(canonical(address[0]) for address in _ADDRESS.finditer(line)):
             lines.append(line)
     return lines
+
+
+def _sounds(line: str) -> bool:
+    """Whether the server itself says such a word: not a client in a request, and not about a connection of its own."""
+    said = line if line.startswith("{") else _REQUEST.sub("", line)
+    return _WORD.search(_OWN_TROUBLE.sub("", said)) is not None
 
 
 def shape_of(line: str) -> str:

@@ -30,12 +30,14 @@ TYPES: Final = {
     "number": r"\d+",
     "hex": r"[0-9A-Fa-f]+",
     "percent": r"\S*",
-    "quoted": r'(?:[^"\\\n]|\\[^\n])*',
+    "quoted": r'[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+',  # never gives back: a closing quote ends it
     "jsontext": r'(?:[^"\\\n]|\\[^\n])*',
     "address": ADDRESS,
     "host": rf"(?:{ADDRESS}|{HOST_NAME})",
     "port": r"\d{1,5}",
-    "stamp": "|".join((timestamps.ISO, timestamps.BSD, timestamps.SLASHED, timestamps.ACCESS, timestamps.DASHED, timestamps.EPOCH)),
+    "stamp": "|".join(
+        (timestamps.ISO, timestamps.BSD, timestamps.SLASHED, timestamps.ACCESS, timestamps.DASHED, timestamps.EPOCH)
+    ),
 }
 FIELD_TYPES: Final = {
     "address": "address",
@@ -79,15 +81,15 @@ class _Part(Struct):
     depth: int = 0
 
 
-def compile_template(text: str, types: dict[str, str]) -> Template:
-    """Raises CatalogueError when the template is malformed or too vague to be looked for."""
+def compile_template(text: str, types: dict[str, str], *, hinted: bool = False) -> Template:
+    """Raises CatalogueError when the template is malformed or, unless `hinted`, too vague to be looked for."""
     parts = _parts(text, TYPES | types)
     fields = [part.field for part in parts if part.field]
     doubled = {field for field in fields if fields.count(field) > 1}
     if doubled:
         raise CatalogueError(f"the field {{{doubled.pop()}}} stands twice")
     fragment = _fragment(parts)
-    if len(fragment) < SHORTEST_FRAGMENT:
+    if len(fragment) < SHORTEST_FRAGMENT and not hinted:
         raise CatalogueError(
             f"no run of {SHORTEST_FRAGMENT} or more fixed characters outside of [ ] and ( ) to look for the line by"
         )

@@ -20,10 +20,10 @@ BSD = r"[A-Z][a-z]{2} [\d :]{11}(?:\.\d{1,9})?"
 SLASHED = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
 CTIME = r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})? \d{4}"
 ACCESS = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
-DASHED = (
-    r"(?:\d\d-[A-Z][a-z]{2}-\d{4}|\d{4}-[A-Z][a-z]{2}-\d\d) \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: (?:[+-]\d{4}|UTC))?"
-)
+DASHED = r"(?:\d\d-[A-Z][a-z]{2}-\d{4}|\d{4}-[A-Z][a-z]{2}-\d\d) \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: (?:[+-]\d{4}|UTC))?"
 EPOCH = r"\d{9,11}(?:\.\d{1,9})?"
+ANY = "|".join((ISO, BSD, SLASHED, ACCESS, DASHED, EPOCH))
+"""Every form that can stand anywhere in a line; the one of Apache's error log has an envelope of its own."""
 
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MONTHS = {name: number for number, name in enumerate(_NAMES, start=1)}
@@ -35,9 +35,7 @@ _DATE_FIRST = re.compile(
 )
 _BSD = re.compile(r"(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: (\d{4}))?\Z")
 _ACCESS = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")
-_DASHED = re.compile(
-    r"(\d+)-([A-Z][a-z]{2})-(\d+) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}|UTC))?\Z"
-)
+_DASHED = re.compile(r"(\d+)-([A-Z][a-z]{2})-(\d+) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}|UTC))?\Z")
 _EPOCH = re.compile("(" + EPOCH + r")\Z")
 
 

@@ -78,6 +78,7 @@ root=$1
 """The same for a machine with packages of its own: $2 is their layer (see image.py), $3 and $4 are folders to share."""
 
 _HOLD = """
+trap '' TERM INT HUP
 hostname lab
 ip link set lo up
 echo ready
