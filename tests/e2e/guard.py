@@ -11,12 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from lab import Machine, Net
+from lab.knock import answers as reaches
 from lab.machine import die_with_parent, until
 
 from ringfence.answers import AttackRow, Attacks, BanRow, Bans, Explanation, Status
@@ -24,6 +24,8 @@ from ringfence.control import Client
 from ringfence.errors import RingfenceError
 
 T = TypeVar("T")
+
+__all__ = ["Guard", "listener", "reaches", "seconds_until"]
 
 CACHE = Path(tempfile.gettempdir()) / f"ringfence-test-patterns-{os.geteuid()}"
 """Compiled patterns, shared by all tests; the guard itself knows when they are out of date."""
@@ -209,20 +211,6 @@ class Guard:
                     value += "/" + one["name"].rpartition("_prefixes")[2]
                 found[value] = facts.get("expires", float("inf"))
         return found
-
-
-def reaches(net: Net, source: str, port: int, seconds: float = 0.4) -> bool:
-    """Whether a connection from `source` to the server's `port` is answered; False is silence, nothing else."""
-    with net.client.entered():
-        caller = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
-    with closing(caller):
-        caller.settimeout(seconds)
-        caller.bind((source, 0))
-        try:
-            caller.connect((net.v6 if ":" in source else net.v4, port))
-        except TimeoutError:
-            return False
-    return True
 
 
 def listener(net: Net, port: int) -> socket.socket:

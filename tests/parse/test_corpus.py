@@ -71,6 +71,32 @@ def test_asterisk_successes_are_told_too(catalogue: Catalogue) -> None:
 # And keys that were offered and refused count once for the session, since agents offer all that they hold.
 GIVEN_UP = ("none only", "keyboard-interactive wrong", "keyboard-interactive right")
 KEYS = {"publickey refused, then wrong password": 1, "6 publickeys refused (max attempts)": 1}
+# Connections that never came to a login are told of apart from the attempts, each once.
+CONTACTS = {
+    "disconnect before user name": "probe",
+    "key exchange done, then closed without user": "probe",
+    "immediate close, no banner": "probe",
+    "hostile client version": "probe",
+    "no matching kex": "probe",  # the server's offer made this client hang up before it sent anything
+    "login grace time passed, nothing tried": "probe",
+    "no matching cipher": "protocol abuse",
+    "bad banner: HTTP": "protocol abuse",
+    "bad banner: TLS": "protocol abuse",
+    "bad banner: hostile": "protocol abuse",
+    "SSH-1 client": "protocol abuse",
+    "hostile user: NUL": "protocol abuse",
+}
+UNSEEN = {("openssh-gracetime-maxstartups.log", "login grace time passed, nothing tried")}
+"""Of which the server wrote nothing at all."""
+DROPPED = "MaxStartups: 6 connections at once, nothing tried"
+
+
+def contacts(step: dict[str, Any]) -> Counter[str]:
+    """What must be told of connections without a login in a step, by cause."""
+    if step["step"] == DROPPED:
+        return Counter({"probe": 4})  # four of the six were dropped; the other two ended with the server
+    cause = CONTACTS.get(step["step"])
+    return Counter() if cause is None or (step["log"], step["step"]) in UNSEEN else Counter({cause: 1})
 
 
 @pytest.mark.parametrize("log", sorted(path.name for path in (CORPUS / "openssh").glob("*.log")))
@@ -80,13 +106,46 @@ def test_openssh_attempts_equal_the_truth(catalogue: Catalogue, log: str) -> Non
     assert steps
     for step in steps:
         mine = [event for event in events if step["first"] <= event.line <= step["last"]]
-        failed = sum(event.failed for event in mine)
+        told = Counter(event.cause for event in mine if event.failed)
+        without_login = Counter({cause: told.pop(cause) for cause in ("probe", "protocol abuse") if cause in told})
+        failed = told.total()
         assert {event.address for event in mine} <= {step["source"]}, step
-        assert len(mine) - failed == step["succeeded"], step
+        assert sum(not event.failed for event in mine) == step["succeeded"], step
+        assert without_login == contacts(step), step
         if step["failed"] == 0 and step["step"].startswith(GIVEN_UP):
             assert failed <= 1, step
         else:
             assert failed == KEYS.get(step["step"], step["failed"]), step
+
+
+NEWER_OPENSSH = """\
+sshd-session[900]: Invalid user admin from 203.0.113.7 port 50122
+sshd-session[900]: Failed password for invalid user admin from 203.0.113.7 port 50122 ssh2
+sshd-session[900]: Connection closed by invalid user admin 203.0.113.7 port 50122 [preauth]
+sshd-session[901]: Failed password for root from 203.0.113.7 port 50124 ssh2
+sshd[812]: Timeout before authentication for connection from 203.0.113.7 to 198.51.100.1, pid = 901
+sshd[812]: srclimit_penalise: ipv4: new 203.0.113.7/32 active penalty of 20 seconds for penalty: exceeded LoginGraceTime
+sshd[812]: drop connection #0 from [203.0.113.7]:50126 on [198.51.100.1]:22 penalty: exceeded LoginGraceTime
+sshd[812]: drop connection #0 from [203.0.113.7]:50128 on [198.51.100.1]:22 penalty: exceeded LoginGraceTime
+sshd-session[902]: Accepted password for alice from 203.0.113.8 port 50130 ssh2
+sshd-session[904]: Received disconnect from 203.0.113.8 port 50130:11: disconnected by user
+sshd-session[904]: Disconnected from user alice 203.0.113.8 port 50130
+"""
+"""As the sources of OpenSSH 9.8 have it (sshd.c, sshd-session.c, srclimit.c): a connection has a program of its own."""
+
+
+def test_openssh_since_9_8_counts_attempts_and_each_refused_connection_as_a_probe(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    log = tmp_path / "auth.log"
+    log.write_text("".join(f"Nov 21 20:34:50 pbx {line}\n" for line in NEWER_OPENSSH.splitlines()))
+    told = Counter((event.address, event.failed, event.cause) for event in counted(catalogue, log))
+    assert told == {
+        ("203.0.113.7", True, "unknown account"): 1,
+        ("203.0.113.7", True, "wrong password"): 1,
+        ("203.0.113.7", True, "probe"): 2,
+        ("203.0.113.8", False, ""): 1,
+    }
 
 
 @pytest.mark.parametrize("form", ["rfc3164", "iso"])

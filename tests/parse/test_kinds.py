@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from datetime import UTC
 from importlib import resources
 
 import pytest
 
 from ringfence.parse.catalogue import Catalogue, Kind, Pattern, check_examples, load_catalogue
 from ringfence.parse.matcher import Matcher
+from ringfence.parse.reader import Reader
 
 CAUSES = {
     "wrong password", "unknown account", "no credentials", "refused by acl", "too many attempts", "protocol abuse",
@@ -24,6 +26,7 @@ WITHOUT_CAUSE = {"own"}
 CATALOGUE = load_catalogue()
 KINDS = sorted(CATALOGUE.kinds.values(), key=lambda kind: kind.name)
 PATTERNS = CATALOGUE.patterns()
+MATCHER = Matcher(PATTERNS)
 
 
 def name(one: Kind | Pattern) -> str:
@@ -60,6 +63,16 @@ def test_every_service_of_a_kind_has_ports_that_a_ban_closes(kind: Kind) -> None
     assert all(CATALOGUE.services[service].ports for service in services)
 
 
+@pytest.mark.parametrize("pattern", PATTERNS, ids=name)
+def test_a_line_reads_the_same_when_its_address_and_time_are_known_already(pattern: Pattern) -> None:
+    """What was seen before is read by a shorter way; both must say the same."""
+    for example in pattern.examples:
+        reader = Reader("log", MATCHER, zone=UTC, reference=1.8e9)
+        data = example.line.encode() + b"\n"
+        first, second, third = (reader.read(data, 1) for _ in range(3))
+        assert first and first == second == third
+
+
 def test_files_are_named_after_their_kinds() -> None:
     """So that who looks for a kind finds its file."""
     for file in resources.files("ringfence.catalogue").iterdir():
@@ -86,6 +99,5 @@ def test_no_fragment_is_so_common_that_an_ordinary_log_is_full_of_it() -> None:
             "[2026-11-21 20:34:50] VERBOSE[77][C-0000001f] app_dial.c: Called PJSIP/6001",
         )
     )
-    matcher = Matcher(PATTERNS)
-    found = [matcher.candidates[index][0].pattern.id for _, index in matcher.find(quiet)]
+    found = [MATCHER.candidates[index][0].pattern.id for _, index in MATCHER.find(quiet)]
     assert found == []

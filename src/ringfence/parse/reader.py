@@ -152,7 +152,7 @@ class Reader:
                 stamp, session, repeated, account, written = match.group(*compiled.plain)
                 time = times.get(stamp)
                 address = addresses.get(written)
-                if time is not None and address is not None and repeated is None and account.isascii():
+                if time is not None and address is not None and repeated is None and account and account.isascii():
                     kind = compiled.pattern
                     add(
                         Event(
