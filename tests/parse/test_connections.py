@@ -94,6 +94,38 @@ def test_a_number_used_again_is_another_connection_and_an_unknown_one_blames_nob
     assert [event.address for event in events] == ["198.51.100.1"]
 
 
+def test_an_opening_that_is_written_a_moment_late_still_counts(catalogue: Catalogue) -> None:
+    parser = Parser(catalogue, zone=UTC)
+    events = read(
+        parser,
+        "1700000001 conn 7 refused bob",
+        "1700000001 conn 8 refused eve",
+        "1700000002 conn 7 opened from 203.0.113.7",
+        "1700000004 conn 8 opened from 203.0.113.8",
+    )
+    assert [(event.address, event.account, event.time) for event in events] == [("203.0.113.7", "bob", 1700000001)]
+
+
+def test_a_line_that_waits_for_its_opening_outlives_a_restart(catalogue: Catalogue) -> None:
+    before = Parser(catalogue, zone=UTC)
+    assert read(before, "1700000001 conn 7 refused bob") == []
+    after = Parser(catalogue, zone=UTC)
+    after.attempts.restore((), before.attempts.held().added)
+    (event,) = read(after, "1700000002 conn 7 opened from 203.0.113.7")
+    assert (event.address, event.account) == ("203.0.113.7", "bob")
+    assert [gone.account for gone in after.attempts.held().dropped] == ["bob"]
+
+
+def test_a_short_connection_does_not_end_a_long_one(catalogue: Catalogue, tmp_path: Path) -> None:
+    """Each opening pattern says for itself for how long it is good."""
+    long = KIND.replace('kind = "gate"', 'kind = "hall"').replace("conn {", "hall {").replace("conn 1", "hall 1")
+    (tmp_path / "hall.toml").write_text(long.replace("within = 100", "within = 5000"))
+    parser = Parser(load_catalogue([tmp_path]), zone=UTC)
+    read(parser, "1700000000 hall 7 opened from 203.0.113.7", "1700000000 conn 8 opened from 203.0.113.8")
+    read(parser, "1700001000 conn 9 opened from 203.0.113.9")
+    assert [event.address for event in read(parser, "1700001001 hall 7 refused bob")] == ["203.0.113.7"]
+
+
 def test_an_opening_is_good_for_as_long_as_the_pattern_says(catalogue: Catalogue) -> None:
     parser = Parser(catalogue, zone=UTC)
     events = read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from ringfence.model import Event
 from ringfence.parse.catalogue import Catalogue, load_catalogue
-from ringfence.parse.envelope import journal_lines
+from ringfence.parse.envelope import beginning, journal_lines
 from ringfence.parse.parser import Parser
 
 Count = Callable[..., list[Event]]
@@ -231,3 +232,11 @@ class TestOthers:
     def test_a_page_that_was_delivered_is_no_failure(self, others: Catalogue) -> None:
         line = f'{CLIENT} - bob [21/Nov/2026:21:34:50 +0100] "GET /" 200 179 "-" "x\\" 401 12 \\"-\\" \\"curl"\n'
         assert Parser(others, zone=UTC).reader("log", reference=MOMENT).read(line.encode(), 1) == []
+
+
+def test_programs_may_be_named_that_are_not_believed() -> None:
+    """Every other one is; a name that only begins like one of them as well."""
+    expression = re.compile(beginning("syslog", ("!imapd", "!pop*")), re.ASCII)
+    for program, believed in (("imapd", False), ("imapd-ssl", True), ("pop3d", False), ("xrdp", True)):
+        assert bool(expression.match(f"Nov 21 20:34:50 pbx {program}[12]: x")) == believed
+        assert bool(expression.match(f"Nov 21 20:34:50 pbx {program}: x")) == believed

@@ -179,7 +179,7 @@ class Attempts:
                 self._count(event, pattern)
         for event in sorted(held, key=lambda event: event.time):
             pattern = self._patterns.get(event.pattern)
-            if pattern is not None and pattern.attempt == "opens":
+            if pattern is not None and (pattern.attempt == "opens" or not event.address):
                 self._connections.restored(event)
             else:
                 self._challenges.sent(event)
@@ -188,11 +188,12 @@ class Attempts:
     def _judge(self, event: Event) -> Sequence[Event]:
         pattern = self._patterns[event.pattern]
         if pattern.attempt == "opens":
-            self._connections.opened(event)
-            return ()
+            early = self._connections.opened(event)
+            return () if early is None else self._judge(early)
         if not event.address:
             opening = self._connections.of(event)
             if opening is None:
+                self._connections.waits(event)
                 return ()
             event = structs.replace(event, address=opening.address, proven=opening.proven)
         if event.pattern in self._better:

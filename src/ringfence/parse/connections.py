@@ -2,7 +2,8 @@
 
 Some servers write the address once (`conn=7 ACCEPT from IP=203.0.113.7:5`) and afterwards only the connection's number.
 What was told at the opening is kept for as long as the pattern says, bounded in number, and outlives a restart: it is
-held like a challenge that waits for its answer. Pure: time comes with the sightings.
+held like a challenge that waits for its answer. A busy server may write the opening after the first line that needs
+it: such a line waits for a moment. Pure: time comes with the sightings.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from collections.abc import Mapping
 from ringfence.model import Event
 
 CONNECTIONS_KEPT = 20_000
+LATE = 2.0
+"""Seconds for which a line waits for the opening of its connection."""
+_LATE_KEPT = 1_000
 
 
 class Connections:
@@ -19,26 +23,50 @@ class Connections:
 
     def __init__(self, lives: Mapping[str, float]) -> None:
         self._lives = lives
-        self._shortest = min(lives.values(), default=0.0)
         self._open: dict[str, Event] = {}
+        self._early: dict[str, Event] = {}
         self._added: dict[str, Event] = {}
         self._dropped: dict[str, Event] = {}
 
-    def opened(self, event: Event) -> None:
-        """`event` tells whose connection its session is; a number that is used again is a new connection."""
+    def opened(self, event: Event) -> Event | None:
+        """`event` tells whose connection its session is; a number that is used again is a new connection.
+
+        Returns the line of that session that waited for it.
+        """
+        early = self._early.get(event.session)
+        self._forget_early(event.session)
         self._close(event.session)
         self._open[event.session] = self._added[event.session] = event
         before = self._dropped.get(event.session)
         if before is not None and before.address == event.address:
             del self._dropped[event.session]  # it is kept under the same key, which now holds this one
-        for session, oldest in list(self._open.items()):
-            if len(self._open) <= CONNECTIONS_KEPT and event.time - oldest.time <= self._shortest:
+        self._forget(event.time)
+        return early if early is not None and abs(event.time - early.time) <= LATE else None
+
+    def waits(self, event: Event) -> None:
+        """The connection of `event` is not known: its opening may be written in a moment."""
+        self._forget_early(event.session)
+        self._early[event.session] = self._added[f"early {event.session}"] = event
+        while len(self._early) > _LATE_KEPT:
+            self._forget_early(next(iter(self._early)))
+
+    def _forget_early(self, session: str) -> None:
+        early = self._early.pop(session, None)
+        if early is not None and self._added.pop(f"early {session}", None) is None:
+            self._dropped[f"early {session}"] = early
+
+    def _forget(self, now: float) -> None:
+        """The oldest beyond the limit, and what stands at the front and is over: each pattern has a life of its own."""
+        while self._open:
+            session, oldest = next(iter(self._open.items()))
+            over = now - oldest.time > self._lives.get(oldest.pattern, 0.0)
+            if not over and len(self._open) <= CONNECTIONS_KEPT:
                 break
             self._close(session)
 
     def restored(self, event: Event) -> None:
-        """After a restart: a connection that was open when the guard ended."""
-        self._open[event.session] = event
+        """After a restart: a connection that was open when the guard ended, or a line that waited for its opening."""
+        (self._open if event.address else self._early)[event.session] = event
 
     def of(self, event: Event) -> Event | None:
         """The opening of the connection that `event` belongs to, if it is known and not too long ago."""

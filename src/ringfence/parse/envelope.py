@@ -50,9 +50,16 @@ ENDS = {"syslog": r"(?(repeated)\])", "asterisk": _ANSI}
 
 
 def beginning(envelope: str, programs: tuple[str, ...]) -> str:
-    """The expression for everything before the message; `*` in a program's name stands for any part of a name."""
-    names = "|".join(re.escape(program).replace(r"\*", r"[\w.:-]*") for program in programs) or r"[\w./-]+"
+    """The expression for everything before the message. `*` in a program's name stands for any part of a name; names
+    that all begin with `!` are those that are not believed."""
+    names = "|".join(_program(program.removeprefix("!")) for program in programs)
+    if not names or programs[0].startswith("!"):
+        names = rf"(?!(?:{names})[\[: ])[\w./-]+" if names else r"[\w./-]+"
     return ENVELOPES[envelope].replace("{programs}", names)
+
+
+def _program(name: str) -> str:
+    return re.escape(name).replace(r"\*", r"[\w.:-]*")
 
 
 def end(envelope: str) -> str:

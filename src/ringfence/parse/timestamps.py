@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 # Loose for speed: `Stamps` decides what is a time.
-ISO = r"\d{4}-[\d-]{5}[T ][\d:]{8}(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
+ISO = r"\d{4}-[\d-]{5}[T ][\d :][\d:]{7}(?:[.,]\d{1,9})?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
 BSD = r"[A-Z][a-z]{2} [\d :]{11}(?:\.\d{1,9})?"
 SLASHED = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
 CTIME = r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})? \d{4}"
@@ -31,7 +31,7 @@ DAY = 86400.0
 REMEMBERED = 4096
 
 _DATE_FIRST = re.compile(
-    r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(Z|[+-]\d\d:?\d\d)?\Z"
+    r"(\d{4})[-/](\d\d)[-/](\d\d)[T ]([ \d]\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(Z|[+-]\d\d:?\d\d)?\Z"
 )
 _BSD = re.compile(r"(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: (\d{4}))?\Z")
 _ACCESS = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")

@@ -23,14 +23,15 @@ class Answer(NamedTuple):
 
 
 class Probe:
-    """A UDP socket of one client address towards the server's SIP port."""
+    """A socket of one client address towards the server's SIP port, UDP or TCP."""
 
-    def __init__(self, net: Net, source: str, port: int = 5060) -> None:
+    def __init__(self, net: Net, source: str, port: int = 5060, transport: str = "udp") -> None:
         family = socket.AF_INET6 if ":" in source else socket.AF_INET
         self.server = net.v6 if ":" in source else net.v4
         self.host = f"[{self.server}]" if ":" in source else self.server
         with net.client.entered():
-            self._socket = socket.socket(family, socket.SOCK_DGRAM)
+            self._socket = socket.socket(family, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
+        self._transport = transport.upper()
         self._socket.settimeout(3)
         self._socket.bind((source, 0))
         self._socket.connect((self.server, port))
@@ -48,15 +49,19 @@ class Probe:
         call_id: bytes = b"1@lab",
         agent: bytes = b"lab",
         sequence: int = 1,
+        wait: float = 3,
     ) -> Answer:
-        """Send a REGISTER and return the answer; TimeoutError when there is none within 3 seconds."""
+        """Send a REGISTER and return the answer; TimeoutError when there is none within `wait` seconds.
+
+        With `wait` 0 nobody listens: the answer is an empty one.
+        """
         self._branch += 1
         here, port = self._socket.getsockname()[:2]
         via = f"{f'[{here}]' if ':' in here else here}:{port};branch=z9hG4bK{self._branch}"
         host = self.host.encode()
         head = [
             b"REGISTER sip:%b SIP/2.0" % host,
-            b"Via: SIP/2.0/UDP %b" % via.encode(),
+            b"Via: SIP/2.0/%b %b" % (self._transport.encode(), via.encode()),
             b"From: <sip:%b@%b>;tag=1" % (user, host),
             b"To: <sip:%b@%b>" % (user, host),
             b"Call-ID: %b" % call_id,
@@ -64,6 +69,9 @@ class Probe:
             b"User-Agent: %b" % agent,
         ]
         self.send(b"\r\n".join(head) + b"\r\n" + credentials + b"Content-Length: 0\r\n\r\n")
+        if not wait:
+            return Answer(0, "", "")
+        self._socket.settimeout(wait)
         return _read(self._socket.recv(65535))
 
     def answer(self, challenge: Answer, user: bytes, password: str) -> bytes:

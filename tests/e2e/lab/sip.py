@@ -15,6 +15,7 @@ from .net import Net
 HERE = Path(__file__).parent
 FRAGMENT = HERE.parents[2] / "docs" / "kamailio" / "ringfence.cfg"
 
+_TABLES = Path("/usr/share/kamailio/dbtext/kamailio")
 _STATUS = re.compile(r"message received .*?^SIP/2\.0 (\d{3}) ", re.DOTALL | re.MULTILINE)
 
 
@@ -22,15 +23,19 @@ class Kamailio:
     """Kamailio inside the server on UDP and TCP, IPv4 and IPv6, logging to the syslog's local0.
 
     It runs lab/kamailio.cfg, which includes docs/kamailio/ringfence.cfg as a user would. `accounts` (name to
-    password) default to those of the server. `defines` are written in front of the fragment, as `#!define NAME`.
+    password) default to those of the server. `defines` are written in front of the fragment, as `#!define NAME`;
+    `modules` (loadmodule, modparam) and `checks` (the beginning of request_route) are added to the configuration,
+    `tables` are rows of further tables of its database in text, which begin as Debian's package has them.
     """
 
     def __init__(
-        self, net: Net, accounts: dict[str, str] | None = None, *, port: int = 5060, defines: tuple[str, ...] = ()
-    ) -> None:
+        self, net: Net, accounts: dict[str, str] | None = None, *, port: int = 5060, defines: tuple[str, ...] = (),
+        modules: str = "", checks: str = "", tables: dict[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.port = port
         folder = net.server.root / f"kamailio_{port}"
         self._write(folder, net, net.accounts if accounts is None else accounts, defines)
+        _extend(folder, modules, checks, tables or {})
         run = ["-Y", str(folder), "-P", str(folder / "pid"), "-m", "16", "-M", "4"]
         self._process = net.server.popen(
             ["kamailio", "-DD", "-f", str(folder / "kamailio.cfg"), *run],
@@ -43,8 +48,7 @@ class Kamailio:
 
     def _write(self, folder: Path, net: Net, accounts: dict[str, str], defines: tuple[str, ...]) -> None:
         (folder / "accounts").mkdir(parents=True)
-        text = (HERE / "kamailio.cfg").read_text()
-        (folder / "kamailio.cfg").write_text(text.replace("text://accounts", f"text://{folder}/accounts"))
+        shutil.copy(HERE / "kamailio.cfg", folder)
         (folder / "ringfence.cfg").write_text("".join(f"#!define {name}\n" for name in defines) + FRAGMENT.read_text())
         hosts = (net.v4, f"[{net.v6}]")
         listen = [f"listen={proto}:{host}:{self.port}\n" for host in hosts for proto in ("udp", "tcp")]
@@ -63,6 +67,51 @@ class Kamailio:
         stop(self._process)
 
     def __enter__(self) -> Kamailio:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+def _extend(folder: Path, modules: str, checks: str, tables: dict[str, str]) -> None:
+    """Add to the configuration in `folder`, in front of what is there."""
+    path = folder / "kamailio.cfg"
+    text = path.read_text().replace('include_file "ringfence.cfg"', f'{modules}\ninclude_file "ringfence.cfg"')
+    text = text.replace("request_route {", f"request_route {{\n{checks}", 1)
+    path.write_text(text.replace("text://accounts", f"text://{folder}/accounts"))
+    for name, rows in tables.items():
+        (folder / "accounts" / name).write_text((_TABLES / name).read_text().splitlines()[0] + "\n" + rows)
+    if tables:
+        shutil.copy(_TABLES / "version", folder / "accounts")
+
+
+class StockKamailio:
+    """Kamailio with the configuration that Debian installs, unchanged but for `defines` such as WITH_ANTIFLOOD."""
+
+    def __init__(self, net: Net, *, defines: tuple[str, ...] = ()) -> None:
+        folder = net.server.root / "kamailio_stock"
+        folder.mkdir()
+        self._output = folder / "output"
+        command = ["kamailio", "-DD", "-f", "/etc/kamailio/kamailio.cfg", "-Y", str(folder), "-P", str(folder / "pid")]
+        for name in defines:
+            command += ["-A", name]
+        for host in (net.v4, f"[{net.v6}]"):
+            command += ["-l", f"udp:{host}:5060", "-l", f"tcp:{host}:5060"]
+        self._process = net.server.popen(
+            [*command, "-m", "16", "-M", "4"], stdout=self._output.open("wb"), stderr=subprocess.STDOUT, cwd=folder
+        )
+        until(lambda: self._listening(net.server), what="Kamailio's ports")
+
+    def _listening(self, machine: Machine) -> bool:
+        assert self._process.poll() is None, f"Kamailio ended: {self._output.read_text()}"
+        tables = (Path(f"/proc/{machine.pid}/net/{name}").read_text() for name in ("udp", "udp6", "tcp", "tcp6"))
+        return all(":13C4 " in table for table in tables)
+
+    def close(self) -> None:
+        """End the server and its children."""
+        stop(self._process)
+
+    def __enter__(self) -> StockKamailio:
         return self
 
     def __exit__(self, *_: Any) -> None:
