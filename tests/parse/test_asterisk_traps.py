@@ -94,6 +94,82 @@ class TestPjsip:
         )
         assert failures(count(line)) == {}
 
+    def test_a_phone_that_offers_an_expired_nonce_and_then_succeeds_is_innocent(self, count: Count) -> None:
+        """It is challenged a second time; there is no failure between."""
+        lines = [security(1, "ChallengeSent", tail=f',Challenge="{nonce}"') for nonce in ("1/a", "2/b")]
+        events = count(*lines, security(1, "SuccessfulAuth", tail=',UsingPassword="1"'))
+        assert [event.failed for event in events] == [False]
+
+    def test_an_old_password_beside_six_good_phones_counts_for_what_it_is(self, count: Count) -> None:
+        """The failures are real and of one account, and the successes of the others are told as well."""
+        answer = ',Challenge="{0}/a",Response="r{0}",ExpectedResponse=""'
+        bad = [
+            security(s, "ChallengeResponseFailed", account="6009", session=f"old{s}", tail=answer.format(s))
+            for s in (1, 21, 41)
+        ]
+        good = [security(s, "SuccessfulAuth", account=f"60{s}", session=f"good{s}", tail="") for s in range(10, 16)]
+        events = count(*sorted([*bad, *good]))
+        assert {event.account for event in events if event.failed} == {"6009"}
+        assert (sum(event.failed for event in events), sum(not event.failed for event in events)) == (3, 6)
+
+    def test_a_call_id_that_is_not_utf8_hides_nobody(self, count: Count) -> None:
+        """The event vanishes from the security log; the line in `messages` is still there."""
+        line = pjsip(1, "Failed to authenticate", call="CALL").encode().replace(b"CALL", b"\xff\xfe\x80'x")
+        assert failures(count(line)) == {CLIENT: 1}
+
+    def test_a_display_name_that_is_printed_as_garbage_hides_nobody(self, count: Count) -> None:
+        line = pjsip(1, "Failed to authenticate", sender="FROM").encode().replace(b"FROM", b"\xe0\x7f\x01\xb3?")
+        assert failures(count(line)) == {CLIENT: 1}
+
+    @pytest.mark.parametrize(
+        ("reason", "event", "tail"),
+        [
+            ("Endpoint 'anonymous' ({0}:5060) has no configured AORs",
+             "FailedACL", ',ACLName="registrar_attempt_without_configured_aors"'),
+            ("AOR '100' not found for endpoint 'anonymous' ({0}:5060)",
+             "RequestNotSupported", ',RequestType="registrar_requested_aor_not_found"'),
+        ],
+    )  # fmt: skip
+    def test_a_registration_that_the_anonymous_endpoint_takes_is_one_attempt(
+        self, count: Count, reason: str, event: str, tail: str
+    ) -> None:
+        """In either log and in both, in any order; of an endpoint that is known it is none."""
+        message = f"{STAMP.format(1)} WARNING[25528] res_pjsip_registrar.c: " + reason.format(CLIENT)
+        told = security(1, event, account="anonymous", tail=tail)
+        for number, lines in enumerate(([message], [told], [told, message], [message, told]), start=6000):
+            events = count(*[line.replace("5060)", f"{number})").replace("/5071", f"/{number}") for line in lines])
+            assert failures(events) == {CLIENT: 1} and events[0].cause == "unknown account"
+        assert failures(count(message.replace("'anonymous'", "'trunk'"))) == {}
+        if event == "RequestNotSupported":
+            assert failures(count(security(1, event, account="6001", tail=tail))) == {}
+
+    def test_an_account_of_the_anonymous_endpoint_can_name_nobody_else(self, count: Count) -> None:
+        """It is printed as it was decoded: with blanks, quotes and line breaks."""
+        start = f"{STAMP.format(9)} WARNING[25528] res_pjsip_registrar.c: AOR '"
+        lie = f"x' not found for endpoint 'anonymous' ({VICTIM}:5060)"
+        end = f"' not found for endpoint 'anonymous' ({CLIENT}:5060)"
+        honest = [pjsip(s, "No matching endpoint found", call=f"c{s}") for s in range(3)]
+        for account in (lie, f"{lie}\n", f"x\n{start.replace('25528', '4711')}{lie}\n"):
+            assert VICTIM not in failures(count(*honest, *FILLER, f"{start}{account}{end}"))
+
+    def test_what_an_access_list_says_of_a_contact_is_not_believed(self, count: Count) -> None:
+        """The client chose that address; who sent the request stands in another line."""
+        acl, test = "due to a failure to pass ACL 'x'", "did not pass ACL test"
+        lines = [
+            f"{STAMP.format(1)} NOTICE[25528] acl.c: SIP Contact ACL: Rejecting '{VICTIM}' {acl}",
+            f"{STAMP.format(1)} WARNING[8] res_pjsip_acl.c: Incoming SIP contact address {VICTIM}:0 {test}",
+            f"{STAMP.format(2)} NOTICE[25528] acl.c: SIP ACL: Rejecting '{CLIENT}' {acl}",
+            f"{STAMP.format(2)} WARNING[8] res_pjsip_acl.c: Incoming SIP message from {CLIENT}:5060 {test}",
+        ]
+        assert failures(count(*lines)) == {CLIENT: 1}
+
+    def test_a_packet_that_the_parser_drops_is_no_attempt(self, count: Count) -> None:
+        line = (
+            f"{STAMP.format(1)} WARNING[25533] pjproject: \t       sip_transport.c Dropping 456 bytes packet from UDP "
+            f"{CLIENT}:36821 : PJSIP syntax error exception when parsing 'From' header on line 4 col 15:"
+        )
+        assert failures(count(line)) == {}
+
     def test_a_dumped_packet_can_forge_nothing(self, count: Count) -> None:
         lines = [
             pjsip(1, "Failed to authenticate"),
@@ -187,6 +263,109 @@ class TestChanSip:
     def test_after_a_challenge_a_wrong_number_is_no_attempt(self, count: Count) -> None:
         refused = security(2, "FailedACL", "SIP", account="999", tail=',ACLName="no_extension_match"')
         assert failures(count(self.challenge(1, "sip:7001@h", "aa"), refused)) == {}
+
+    def test_a_phone_that_offers_an_expired_nonce_and_then_succeeds_is_innocent(self, count: Count) -> None:
+        stale = ',Challenge="bb",ReceivedChallenge="aa",ReceivedHash="cc"'
+        lines = [
+            self.challenge(1, "7001", "aa"),
+            security(1, "InvalidPassword", "SIP", account="7001", session="0x7f", tail=stale),
+            self.challenge(1, "7001", "bb"),
+            security(2, "SuccessfulAuth", "SIP", account="7001", session="0x7f", tail=',UsingPassword="1"'),
+        ]
+        assert failures(count(*lines)) == {}
+
+    def test_a_registered_phone_that_dials_a_wrong_number_is_innocent_in_both_logs(self, count: Count) -> None:
+        """chan_sip adds FailedACL to it, as if it were a guest."""
+        refused = security(1, "FailedACL", "SIP", account="999", tail=',ACLName="no_extension_match"')
+        line = (
+            f"{STAMP.format(1)} NOTICE[25559][C-00000003] chan_sip.c: Call from '7001' ({CLIENT}:5071) to extension "
+            "'999' rejected because extension not found in context 'internal'."
+        )
+        assert failures(count(line, refused)) == {}
+
+    def test_the_address_of_a_client_that_lies_by_maddr_is_not_believed_where_messages_are_read(
+        self, count: Count
+    ) -> None:
+        honest = f"{STAMP.format(1)} NOTICE[25559] chan_sip.c: Registration from '<sip:7001@h>' failed for '{CLIENT}:5060' - Wrong password"  # noqa: E501
+        told = [
+            security(2, event, "SIP", account="7001", session="0x9", address=VICTIM, tail=tail)
+            for event, tail in (
+                ("InvalidAccountID", ""),
+                ("FailedACL", ',ACLName="device_must_match_acl"'),
+                ("FailedACL", ',ACLName="no_extension_match"'),
+                ("InvalidTransport", ',Transport="UDP"'),
+                ("UnexpectedAddress", ',ExpectedAddress="IPV4/UDP/198.51.100.9/5060"'),
+                ("ChallengeResponseFailed", ',Challenge="a",Response="b",ExpectedResponse="c"'),
+            )
+        ]
+        assert VICTIM not in failures(count(honest, *told))
+
+
+class TestManager:
+    """AMI: what is asked for before any login, and by users that are logged in."""
+
+    @pytest.mark.parametrize(
+        ("event", "account", "tail", "cause"),
+        [
+            ("InvalidPassword", "admin", "", "wrong password"),
+            ("InvalidAccountID", "admin", "", "unknown account"),
+            ("ChallengeResponseFailed", "admin", ',Challenge="1",Response="2",ExpectedResponse="3"', "wrong password"),
+            ("FailedACL", "admin", ',ACLName="x"', "refused by acl"),
+            ("AuthMethodNotAllowed", "admin", ',AuthMethod="plain"', "forbidden"),
+            ("UnexpectedAddress", "admin", ',ExpectedAddress="IPV4/TCP/198.51.100.9/5038"', "forbidden"),
+            ("SessionLimit", "", "", "too many attempts"),
+            ("RequestNotAllowed", "", ',RequestType="Action: Command"', "forbidden"),
+            ("RequestNotAllowed", "monitor", ',RequestType="Action: Command",RequestParams="x"', ""),
+            ("RequestNotSupported", "monitor", ',RequestType="Action: X"', ""),
+            ("MemoryLimit", "admin", "", ""),
+            ("LoadAverageLimit", "admin", "", ""),
+            ("ChallengeSent", "admin", ',Challenge="1"', ""),
+        ],
+    )
+    def test_each_event_of_the_security_log_has_its_cause(
+        self, count: Count, event: str, account: str, tail: str, cause: str
+    ) -> None:
+        events = count(security(1, event, "AMI", account=account, transport="TCP", tail=tail))
+        assert [(each.service, each.cause, each.proven) for each in events] == ([("ami", cause, True)] if cause else [])
+
+    def test_a_request_that_is_none_has_no_account(self, count: Count) -> None:
+        line = security(1, "RequestBadFormat", "AMI", transport="TCP", tail=',RequestType="Action: "')
+        events = count(line.replace('AccountID="6001",', ""))
+        assert [(each.address, each.cause) for each in events] == [(CLIENT, "protocol abuse")]
+
+    def test_a_login_is_one_attempt_in_both_logs(self, count: Count) -> None:
+        """Three lines in `messages` and one event in the security log of one login that an access list refuses."""
+        acl = "due to a failure to pass ACL '(BASELINE)'"
+        lines = [
+            f"{STAMP.format(1)} NOTICE[3] acl.c: Manager User ACL: Rejecting '{CLIENT}' {acl}",
+            f"{STAMP.format(1)} NOTICE[3] manager.c: {CLIENT} failed to pass IP ACL as 'admin'",
+            f"{STAMP.format(1)} NOTICE[3] manager.c: {CLIENT} failed to authenticate as 'admin'",
+            security(1, "FailedACL", "AMI", account="admin", transport="TCP"),
+        ]
+        for order in (lines, lines[::-1]):
+            assert failures(count(*order)) == {CLIENT: 1}
+
+
+class TestIax:
+    """What chan_iax2 says with `authdebug=yes`; it has no events in the security log."""
+
+    @pytest.mark.parametrize(
+        ("lines", "cause"),
+        [
+            (["No registration for peer '900' (from {0})"] * 2, "unknown account"),
+            (["Host {0} failed MD5 authentication for '900' (aa != bb)"], "wrong password"),
+            (["Host {0} did not provide proper plaintext password for '900'"], "wrong password"),
+            (["Host {0} failed RSA authentication with inkeys 'key'"], "wrong password"),
+            (["Host {0} denied access to register peer '900'"], "refused by acl"),
+            (["Peer '900' is not dynamic (from {0})"], "forbidden"),
+            (["Host {0}:4569 failed to authenticate as 900"], "wrong password"),
+            (["Rejected connect attempt from {0}, who was trying to reach '900@'"], "forbidden"),
+            (["Rejected connect attempt from {0}, request '900@default' does not exist"], "forbidden"),
+        ],
+    )
+    def test_each_refusal_is_one_attempt_with_its_cause(self, count: Count, lines: list[str], cause: str) -> None:
+        events = count(*[iax(1, line.format(CLIENT)) for line in lines])
+        assert [(each.service, each.address, each.cause) for each in events] == [("iax", CLIENT, cause)]
 
 
 class TestBlocks:

@@ -18,6 +18,7 @@ from ringfence.model import Event
 from ringfence.parse.catalogue import Pattern
 from ringfence.parse.challenges import Challenges, Held
 from ringfence.parse.connections import Connections
+from ringfence.parse.contacts import Contacts
 
 SESSIONS_KEPT = 50_000
 TOKEN_LIFE = 32.0
@@ -123,16 +124,23 @@ class Attempts:
         self._plain = frozenset(pattern.id for pattern in self._patterns.values() if _is_plain(pattern)) - self._better
         self._seen: set[str] = set()
         self._challenges = Challenges()
-        self._connections = Connections(
-            {pattern.id: pattern.within for pattern in self._patterns.values() if pattern.attempt == "opens"}
-        )
+        self._connections = Connections(self._lives("opens"))
+        self._contacts = Contacts(self._lives("contact"))
         self._logs: dict[str, str] = {}
+
+    def _lives(self, attempt: str) -> dict[str, float]:
+        return {pattern.id: pattern.within for pattern in self._patterns.values() if pattern.attempt == attempt}
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether anything is held back, so that each sighting has to be asked whether it changes that."""
+        return self._challenges.waiting or bool(self._contacts)
 
     def feed(self, sightings: Sequence[Event]) -> list[Event]:
         """The events that count, among `sightings` or held back before, in order of time."""
         counted: list[Event] = []
-        plain, sessions, add, challenges = self._plain, self._sessions, counted.append, self._challenges
-        waiting = challenges.waiting
+        plain, sessions, add = self._plain, self._sessions, counted.append
+        waiting = self._waiting
         for event in sightings:
             known = sessions.get(event.session)
             if (known is None or known.address != event.address) and event.pattern in plain and not waiting:
@@ -140,9 +148,9 @@ class Attempts:
                 add(event)
             else:
                 counted += self._judge(event)
-                waiting = challenges.waiting
+                waiting = self._waiting
         if sightings:
-            counted += challenges.unanswered(sightings[-1].time)
+            counted += self.finish(sightings[-1].time)
         if len(sessions) > SESSIONS_KEPT:
             for old in list(islice(sessions, len(sessions) - SESSIONS_KEPT)):
                 del sessions[old]
@@ -154,13 +162,15 @@ class Attempts:
 
     def finish(self, now: float) -> list[Event]:
         """What was held back for an answer that has not come by `now` (infinity: the logs are at their end)."""
-        return self._challenges.unanswered(now)
+        return self._challenges.unanswered(now) + self._contacts.alone(now)
 
     def held(self) -> Held:
         """What changed since the last call among sightings held back for a later line; commit it with the events."""
         held = self._challenges.changes()
-        added, dropped = self._connections.changes()
-        return Held(added=held.added + added, dropped=held.dropped + dropped) if added or dropped else held
+        for added, dropped in (self._connections.changes(), self._contacts.changes()):
+            if added or dropped:
+                held = Held(added=held.added + added, dropped=held.dropped + dropped)
+        return held
 
     def restore(self, events: Iterable[Event], held: Iterable[Event] = ()) -> None:
         """After a restart: attempts already counted, so that their later lines are not counted again.
@@ -181,6 +191,8 @@ class Attempts:
             pattern = self._patterns.get(event.pattern)
             if pattern is not None and (pattern.attempt == "opens" or not event.address):
                 self._connections.restored(event)
+            elif pattern is not None and pattern.attempt == "contact":
+                self._contacts.restored(event)
             else:
                 self._challenges.sent(event)
         self._challenges.changes()
@@ -196,6 +208,11 @@ class Attempts:
                 self._connections.waits(event)
                 return ()
             event = structs.replace(event, address=opening.address, proven=opening.proven)
+        if pattern.attempt == "contact":
+            self._contacts.made(event)
+            return ()
+        if self._contacts and pattern.attempt != "none":
+            self._contacts.followed(event)
         if event.pattern in self._better:
             self._seen.add(event.pattern)
         if not event.failed:
@@ -274,8 +291,11 @@ class Attempts:
         return session
 
     def _told(self, event: Event, pattern: Pattern) -> bool:
-        """Whether anything told of this session within the pattern's time."""
-        known = self._sessions.get(event.session)
+        """Whether anything told of this session within the pattern's time, a success too."""
+        return any(self._was_told(event, session, pattern) for session in (event.session, _succeeded(event)))
+
+    def _was_told(self, event: Event, session: str, pattern: Pattern) -> bool:
+        known = self._sessions.get(session)
         if known is None or known.address != event.address:
             return False
         last = known.time if isinstance(known, Event) else known.last
@@ -293,7 +313,11 @@ class Attempts:
 
 def _success(event: Event) -> Event:
     """As what a success is known: the failures of its session are attempts apart."""
-    return structs.replace(event, session=f"{event.session} succeeded")
+    return structs.replace(event, session=_succeeded(event))
+
+
+def _succeeded(event: Event) -> str:
+    return f"{event.session} succeeded"
 
 
 def _is_plain(pattern: Pattern) -> bool:

@@ -24,7 +24,9 @@ from ringfence.parse.linear import READS_TWO_WAYS, Linear, Searched
 from ringfence.parse.template import SHORTEST_FRAGMENT, Template, compile_template
 
 Outcome = Literal["failed", "succeeded"]
-Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "opens", "none"]
+Attempt = Literal["counts", "weak", "summary", "challenge", "answer", "unchallenged", "opens", "contact", "none"]
+CONTACT = 15.0
+"""Seconds that a client has to begin a login before its connection is called a mere contact."""
 BUILT_IN = "catalogue/"
 """How the origins of our own files begin; those of others are absolute paths."""
 CONNECTION = 600.0
@@ -53,7 +55,8 @@ class PatternEntry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     attempt: `counts`; `weak` counts only when nothing else told of the session; `summary` stands for `{tries}` attempts
     less those already told of; `challenge` counts when nobody answers it and many accounts are tried; `answer` counts
     unless the challenge that it answers went to another address; `unchallenged` counts unless the same peer was
-    challenged before; `opens` is none, but tells the address of the session's lines that have none; `none` never.
+    challenged before; `opens` is none, but tells the address of the session's lines that have none; `contact` counts if
+    nothing else tells of the session in time; `none` never.
     repeats: whether a further such line of the session is a `new` attempt or the `same`.
     yields_to: patterns that tell of the same attempts better; where one of them was seen, this one says nothing.
     raw: a client's text stands in it as it came, line breaks included.
@@ -341,7 +344,7 @@ def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
         yields_to=frozenset(f"{kind.kind}/{name}" for name in entry.yields_to),
         open_end=entry.raw and template.open_end,
         join=join,
-        within=entry.within or (CONNECTION if "origin" in join or entry.attempt == "opens" else 3.0),
+        within=entry.within or _within(entry.attempt, join),
         host="{address:host}" in entry.template or any("<HOST>" in text for text in (linear.regex if linear else ())),
         addressed=bool(groups & {"address", "json"}),
         examples=entry.examples,
@@ -363,6 +366,12 @@ def _searched(entry: PatternEntry, surrounding: str) -> Searched | None:
     if not entry.hints:
         raise CatalogueError("regex needs hints: pieces of text of which every such line holds one")
     return Searched(regex, entry.prefix, entry.unless, entry.stamp)
+
+
+def _within(attempt: Attempt, join: tuple[str, ...]) -> float:
+    if attempt == "contact":
+        return CONTACT
+    return CONNECTION if "origin" in join or attempt == "opens" else 3.0
 
 
 def _bytewise(text: str) -> str:
