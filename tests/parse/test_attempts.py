@@ -289,6 +289,16 @@ examples = [{{ line = "2026-11-21 20:00:00 203.0.113.7 went away" }}]
         assert len(self.logs(tmp_path).see("log", self.refused(1), self.at(2, f"{CLIENT} went away"))) == 1
         assert len(self.logs(tmp_path).see("log", self.at(2, f"{CLIENT} went away"))) == 1
 
+    def test_weak_does_not_count_after_a_login_that_succeeded(self, tmp_path: Path) -> None:
+        """Who got in and then left without a word did not come to nothing."""
+        more = '[[pattern]]\nname = "in"\noutcome = "succeeded"\ntemplate = \'welcome {{account}} at {{address}}\'\n'
+        more += 'examples = [{{ line = "2026-11-21 20:00:00 welcome bob at 203.0.113.7" }}]'
+        file = self.FILE.replace("[[pattern]]", more + "\n[[pattern]]", 1)
+        (tmp_path / "door.toml").write_text(file.format("", "weak"))
+        logs = Logs(load_catalogue([tmp_path]))
+        seen = logs.see("log", self.at(1, f"welcome bob at {CLIENT}"), self.at(2, f"{CLIENT} went away"))
+        assert [event.failed for event in seen] == [False]
+
     def test_none_never_counts(self, tmp_path: Path) -> None:
         assert self.logs(tmp_path, left="none").see("log", self.at(2, f"{CLIENT} went away")) == []
 

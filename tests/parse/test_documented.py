@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ringfence.model import Event
-from ringfence.parse.catalogue import PatternEntry, check_examples, load_catalogue
+from ringfence.parse.catalogue import check_examples, load_catalogue
+from ringfence.parse.entries import PatternEntry
 from ringfence.parse.envelope import ENVELOPES
 from ringfence.parse.parser import Parser
 from ringfence.parse.template import FIELD_TYPES, TYPES

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 
 from ringfence.model import Event
-from ringfence.parse.catalogue import BUILT_IN, Catalogue, Example, Pattern
+from ringfence.parse.catalogue import BUILT_IN, Catalogue, Pattern
+from ringfence.parse.entries import Example
 from ringfence.parse.matcher import Matcher
 from ringfence.parse.reader import Reader
 
