@@ -36,8 +36,9 @@ from ringfence.values import (
 
 MOST_COUNTED: Final = 100_000
 USUAL: Final = frozenset(
-    {"ssh", "telnet", "sip", "iax", "smtp", "pop3", "imap", "http", "ftp", "ami", "web", "login", "proxy"}
-)
+    {"ssh", "telnet", "sip", "iax", "ami", "smtp", "pop3", "imap", "http", "proxy", "ftp", "vpn", "mysql", "postgresql",
+     "login", "web"}
+)  # fmt: skip
 """Services that a policy may speak of though nothing on this machine writes about them (yet)."""
 
 

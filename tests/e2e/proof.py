@@ -38,8 +38,7 @@ def target_of(source: str) -> str:
 
 def outcomes(guard: Guard, address: str) -> list[tuple[str, str, str]]:
     """(service, outcome, cause) of everything counted from `address`, oldest first."""
-    events = guard.json("explain", address)["events"]
-    return [(event["service"], event["outcome"], event["cause"]) for event in events]
+    return [(event.service, event.outcome, event.cause) for event in guard.explain(address).events]
 
 
 def prove(

@@ -220,4 +220,6 @@ def test_a_hundred_thousand_bans_are_restored(here: Lab) -> None:
     held = Link()
     assert len(held.elements("ringfence", "sip_hosts4")) == 90_000
     assert len(held.elements("ringfence", "sip_prefixes64")) == len(bans) - 90_000
-    assert not fence.reconcile(bans, [], None, time.time())
+    # On a busy machine so many may take longer to write than an end may be off: then it is put right, and nothing else.
+    first = fence.reconcile(bans, [], None, time.time())
+    assert (first.missing, first.superfluous, first.structure) == (0, 0, False)

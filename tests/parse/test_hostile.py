@@ -199,7 +199,7 @@ def test_a_long_line_made_to_be_read_in_many_ways_costs_no_noticeable_time(name:
             if line is not None:
                 start = process_time()
                 read(line + "\x01junk")
-                assert process_time() - start < 1, part
+                assert process_time() - start < 3, part
 
 
 STRANGERS = sorted({dissected.line for dissected in DISSECTED.values()})

@@ -103,8 +103,8 @@ class Counter:
             if lacks > 0:
                 pass  # Not due: so many attempts are missing whatever they were.
             elif not mask & bit:
-                # It filters this attempt out, so it does not fire now; how many of its own it lacks is worth knowing.
-                lacks = needed - self._count(window, bit, time - within, time, distinct)[0]
+                # It filters this attempt out, so it does not fire now, whatever it has; what it lacks is worth knowing.
+                lacks = max(1, needed - self._count(window, bit, time - within, time, distinct)[0])
             elif simple:
                 # Masks first: they are small, shared numbers, while each time is a cache miss of its own.
                 length = len(window)

@@ -155,8 +155,11 @@ class Machine:
         return Path(f"/proc/{self.pid}/root{inside}")
 
     def popen(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start `command` inside, killed at the latest when the machine closes. Options as for `subprocess.Popen`."""
-        return subprocess.Popen(self.argv(command), preexec_fn=die_with_parent, **options)
+        """Start `command` inside, killed at the latest when the machine closes. Options as for `subprocess.Popen`.
+
+        In a session of its own: some servers end by a signal to their whole process group, and that must not be ours.
+        """
+        return subprocess.Popen(self.argv(command), preexec_fn=die_with_parent, start_new_session=True, **options)
 
     def run(self, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run `command` inside to its end (30 seconds at most unless told) and return its text output."""

@@ -7,6 +7,7 @@ import imaplib
 import poplib
 import socket
 import ssl
+import time
 from typing import Any
 
 from .net import Net
@@ -15,7 +16,21 @@ SECONDS = 6.0
 
 
 def connect(net: Net, source: str, port: int, *, tls: bool = False, seconds: float = SECONDS) -> socket.socket:
-    """A connection to the server's `port` from `source`, one of the clients' addresses; OSError when none answers."""
+    """A connection to the server's `port` from `source`, one of the clients' addresses; OSError when none answers.
+
+    A server that is just starting another of its processes refuses for a moment: it is asked again.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return _connect(net, source, port, tls=tls, seconds=seconds)
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def _connect(net: Net, source: str, port: int, *, tls: bool, seconds: float) -> socket.socket:
     with net.client.entered():
         caller = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
     caller.settimeout(seconds)

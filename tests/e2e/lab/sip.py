@@ -92,7 +92,7 @@ class StockKamailio:
         folder = net.server.root / "kamailio_stock"
         folder.mkdir()
         self._output = folder / "output"
-        command = ["kamailio", "-DD", "-f", "/etc/kamailio/kamailio.cfg", "-Y", str(folder), "-P", str(folder / "pid")]
+        command = ["kamailio", "-DD", "-f", "/etc/kamailio/kamailio.cfg", "-Y", "/run", "-P", str(folder / "pid")]
         for name in defines:
             command += ["-A", name]
         for host in (net.v4, f"[{net.v6}]"):

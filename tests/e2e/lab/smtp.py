@@ -32,7 +32,7 @@ def saslauthd(machine: Machine, folder: str) -> subprocess.Popen[bytes]:
     machine.run(["mkdir", "-p", folder])
     command = ["saslauthd", "-d", "-a", "shadow", "-m", folder, "-n", "2"]
     # In a session of its own: when it ends it ends its whole process group.
-    process = machine.popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = machine.popen(command, stderr=subprocess.DEVNULL)
     until(lambda: machine.path(f"{folder}/mux").exists(), what="saslauthd")
     return process
 
