@@ -78,6 +78,16 @@ def test_a_password_after_the_probe_was_told_counts_all_the_same(parser: Parser)
     assert read(parser, "1700000021 refused bob 203.0.113.7") == [("203.0.113.7", "wrong password")]
 
 
+def test_a_probe_that_was_counted_before_a_restart_is_not_counted_again(parser: Parser, tmp_path: Path) -> None:
+    read(parser, "1700000000 connected 203.0.113.7")
+    counted = parser.attempts.finish(1700000020.0)
+    after = Parser(load_catalogue([tmp_path]), zone=UTC)
+    after.attempts.restore(counted)
+    assert read(after, "1700000000 connected 203.0.113.7", source="other") == []
+    assert read(after, "1700000021 refused bob 203.0.113.7") == [("203.0.113.7", "wrong password")]
+    assert told(after.attempts.finish(1700000100.0)) == []
+
+
 def test_another_address_withdraws_nothing(parser: Parser) -> None:
     read(parser, "1700000000 connected 203.0.113.7", "1700000001 refused bob 203.0.113.8")
     assert told(parser.attempts.finish(1700000100.0)) == [("203.0.113.7", "probe")]

@@ -185,6 +185,8 @@ class Attempts:
                 self._count(_success(event), pattern)
             elif pattern.attempt == "challenge":
                 self._challenges.counted_before(event)
+            elif pattern.attempt == "contact":
+                self._contacts.counted_before(event)
             else:
                 self._count(event, pattern)
         for event in sorted(held, key=lambda event: event.time):

@@ -46,6 +46,10 @@ class Contacts:
         self._waiting[event.session] = event
         self._due = -math.inf
 
+    def counted_before(self, event: Event) -> None:
+        """After a restart: one that turned out to be nothing else, and was counted."""
+        self._over[event.session] = event.time
+
     def followed(self, event: Event) -> None:
         """Something else tells of this session: it was no mere contact."""
         known = self._waiting.get(event.session)
