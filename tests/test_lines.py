@@ -74,6 +74,18 @@ def test_a_hostile_line_can_not_break_the_terminal() -> None:
     assert "\x1b" not in done.stdout and "\x07" not in done.stdout
 
 
+def test_scan_tells_of_lines_that_name_a_host_only(tmp_path: Path) -> None:
+    log = tmp_path / "auth.log"
+    log.write_text(
+        "Nov 21 20:34:50 pbx login[123]: FAILED LOGIN (1) on '/dev/pts/0' from 'scan.example.org' FOR 'alice', "
+        "Authentication failure\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "ringfence", "scan", str(log)], capture_output=True, text=True, timeout=60
+    )
+    assert "1 line with a host name instead of an address, not counted" in done.stdout
+
+
 def test_scan_tells_of_lines_of_no_known_form(tmp_path: Path) -> None:
     log = tmp_path / "auth.log"
     log.write_text(f"{KNOWN}\n" + f"{CHANGED}\n" * 4)

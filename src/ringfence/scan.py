@@ -42,13 +42,16 @@ class ScanBan(Struct, frozen=True, kw_only=True):
 
 
 class ScanResult(Struct, frozen=True, kw_only=True):
-    """What the logs hold. `cut_lines` were longer than 64 KiB and lost their rest. `unknown`: (log, lines of one form
-    that sound like failed logins and that no pattern takes), looked for in the beginning of each log."""
+    """What the logs hold. `named` lines told of a host by its name only; `cut_lines` were longer than 64 KiB and lost
+    their rest. `unknown`: (log, lines of one form that sound like failed logins and that no pattern takes), looked for
+    in the beginning of each log.
+    """
 
     lines: int
     bytes: int
     unreadable_times: int
     unbelieved: int
+    named: int
     cut_lines: int
     attackers: tuple[Attacker, ...]
     bans: dict[str, tuple[ScanBan, ...]]
@@ -93,6 +96,7 @@ def scan(
         bytes=sum(each.bytes for each in statistics),
         unreadable_times=sum(each.unreadable_times for each in statistics),
         unbelieved=sum(each.unbelieved for each in statistics),
+        named=sum(each.named for each in statistics),
         cut_lines=sum(log.cut_lines for log in logs),
         attackers=tally.attackers(policy.limits.harmless),
         bans=tally.bans(),

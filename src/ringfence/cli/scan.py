@@ -245,6 +245,7 @@ def _table(result: ScanResult, seconds: float, limit: int) -> None:
     for count, what in (
         (result.unreadable_times, "with a time that can't be read"),
         (result.unbelieved, "not believed, because a client could have written them"),
+        (result.named, "with a host name instead of an address, not counted"),
         (result.cut_lines, "cut at 64 KiB"),
     ):
         if count:
