@@ -33,6 +33,7 @@ def attempts(guard: GuardProcess) -> int:
 
 
 def test_the_first_lines_tell_what_is_guarded_and_then_nothing_until_something_happens(guard: GuardProcess) -> None:
+    guard.wait_for(lambda: f"socket {guard.socket}" in guard.output, "the end of the greeting")
     guard.write("nothing of interest\n")
     lines = guard.output.splitlines()
     assert lines[0].startswith("ringfence ") and "monitor mode" in lines[0]
