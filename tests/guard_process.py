@@ -92,8 +92,10 @@ files = ["{self.log}"]
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
+        before = len(self.output)
         self.spawn()
         self.wait_for(self._answers, "the guard does not answer")
+        self.wait_for(lambda: f"socket {self.socket}" in self.output[before:], "it did not say all that it is")
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -114,7 +116,8 @@ files = ["{self.log}"]
     @property
     def output(self) -> str:
         """Everything it said in all its lives."""
-        return (self.folder / "output").read_text()
+        file = self.folder / "output"
+        return file.read_text() if file.exists() else ""
 
     def write(self, text: str) -> None:
         """Append to the log, as its server would."""

@@ -44,6 +44,8 @@ def read(stamp: str, zone: object = UTC, reference: float = NOW, year: int | Non
         ("21-Nov-2026 20:34:50 UTC", MOMENT),
         ("21-Nov-2026 20:34:50.125", MOMENT + 0.125),
         ("2026-Nov-21 20:34:50", MOMENT),
+        ("261121 20:34:50", MOMENT),
+        ("261121  8:34:50", at(2026, 11, 21, 8, 34, 50)),
         ("2026-11-21T15:04:50.500-05:30", MOMENT + 0.5),
         ("2026/11/21 20:34:50", MOMENT),
         ("21/Nov/2026:20:34:50 +0000", MOMENT),

@@ -35,9 +35,7 @@ TYPES: Final = {
     "address": ADDRESS,
     "host": rf"(?:{ADDRESS}|{HOST_NAME})",
     "port": r"\d{1,5}",
-    "stamp": "|".join(
-        (timestamps.ISO, timestamps.BSD, timestamps.SLASHED, timestamps.ACCESS, timestamps.DASHED, timestamps.EPOCH)
-    ),
+    "stamp": timestamps.ANY,
 }
 FIELD_TYPES: Final = {
     "address": "address",

@@ -5,7 +5,8 @@ microsecond; equal stamps come in runs, so results are remembered.
 
 Forms: RFC 3164 `Nov  1 20:34:50[.123]`, ISO 8601 / RFC 3339 `2026-11-21[T ]20:34:50[.,123][Z|+01:00|+0100]`,
 `2026/11/21 20:34:50` (nginx), `Sat Nov 21 20:34:50.123456 2026` (Apache), `21/Nov/2026:20:34:50 +0000` (access logs),
-`21-Nov-2026 20:34:50[ +0000| UTC]` and `2026-Nov-21 20:34:50` (PHP), and seconds since 1970 `1795290863[.5]`.
+`21-Nov-2026 20:34:50[ +0000| UTC]` and `2026-Nov-21 20:34:50` (PHP), `261121 20:34:50`
+(MySQL 5.5), and seconds since 1970 `1795290863[.5]`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ SLASHED = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
 CTIME = r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})? \d{4}"
 ACCESS = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
 DASHED = r"(?:\d\d-[A-Z][a-z]{2}-\d{4}|\d{4}-[A-Z][a-z]{2}-\d\d) \d\d:\d\d:\d\d(?:\.\d{1,9})?(?: (?:[+-]\d{4}|UTC))?"
+COMPACT = r"\d{6} [ \d]\d:\d\d:\d\d"
 EPOCH = r"\d{9,11}(?:\.\d{1,9})?"
-ANY = "|".join((ISO, BSD, SLASHED, ACCESS, DASHED, EPOCH))
+ANY = "|".join((ISO, BSD, SLASHED, ACCESS, DASHED, COMPACT, EPOCH))
 """Every form that can stand anywhere in a line; the one of Apache's error log has an envelope of its own."""
 
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -36,6 +38,7 @@ _DATE_FIRST = re.compile(
 _BSD = re.compile(r"(?:[A-Z][a-z]{2} )?([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: (\d{4}))?\Z")
 _ACCESS = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})\Z")
 _DASHED = re.compile(r"(\d+)-([A-Z][a-z]{2})-(\d+) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}|UTC))?\Z")
+_COMPACT = re.compile(r"(\d\d)(\d\d)(\d\d) ([ \d]\d):(\d\d):(\d\d)\Z")
 _EPOCH = re.compile("(" + EPOCH + r")\Z")
 
 
@@ -81,6 +84,7 @@ class Stamps:
             (_DATE_FIRST, self._date_first),
             (_ACCESS, self._access),
             (_DASHED, self._dashed),
+            (_COMPACT, self._compact),
             (_EPOCH, float),
         )
         for form, reader in forms:
@@ -127,6 +131,11 @@ class Stamps:
         year, day = (first, last) if len(first) == 4 else (last, first)
         moment = datetime(int(year), MONTHS[month], int(day), int(hour), int(minute), _seconds(second))
         return self._utc(moment, "Z" if zone == "UTC" else zone) + _fraction(part)
+
+    def _compact(self, year: str, month: str, day: str, hour: str, minute: str, second: str) -> float:
+        return self._utc(
+            datetime(2000 + int(year), int(month), int(day), int(hour), int(minute), _seconds(second)), None
+        )
 
     def _utc(self, moment: datetime, zone: str | None) -> float:
         return moment.replace(tzinfo=_offset(zone) if zone else self.zone).timestamp()
