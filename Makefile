@@ -6,13 +6,13 @@
 # make build    the wheel, in dist/
 # make clean    remove what the above made
 #
-# Variables: PYTHON (an interpreter, 3.11 or newer), VENV (.venv), JOBS (tests at a time; three times the processors), ARGS (further arguments
+# Variables: PYTHON (an interpreter, 3.11 or newer), VENV (.venv), JOBS (tests at a time; twice the processors), ARGS (further arguments
 # for the command, as in: make test ARGS="tests/parse -x").
 
 SHELL := /bin/sh
 VENV ?= .venv
 # The tests with real servers mostly wait, so there are more of them at a time than processors.
-JOBS ?= $(shell echo $$((3 * $$(nproc 2>/dev/null || echo 2))))
+JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 ARGS ?=
 
 BIN := $(VENV)/bin
