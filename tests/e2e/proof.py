@@ -9,6 +9,7 @@ from typing import Protocol
 from lab import Net
 
 from guard import Guard, listener, reaches
+from ringfence.answers import BanRow
 
 FAILURES = 4
 POLICY = f"""
@@ -92,11 +93,21 @@ class Proof:
     def banned(self, attacker: str, neighbour: str) -> None:
         """One failure more closes this service to this address, and nothing else to anybody."""
         guard, server = self.guard, self.server
-        assert not server.login(attacker, "alice", "wrong again")
-        ban = guard.until(lambda: guard.enforced(target_of(attacker)), "the ban")
+        ban = self._last_attempt(attacker)
         assert (ban.service, ban.author) == (server.service, "rule:standard")
         assert guard.attempts(attacker) == FAILURES
         assert not self.reach(attacker)
         assert all(reaches(self.net, attacker, port) for port in self.open_ports)
         assert server.login(neighbour, "alice", self.net.accounts["alice"]), "somebody else was kept out"
         assert guard.attempts(neighbour) == 0
+
+    def _last_attempt(self, attacker: str) -> BanRow:
+        """Fail once more, until the ban. On a busy machine a client may give up before the server has looked: then
+        nothing was counted, and it is tried again."""
+        for _ in range(3):
+            assert not self.server.login(attacker, "alice", "wrong again")
+            try:
+                return self.guard.until(lambda: self.guard.enforced(target_of(attacker)), "the ban")
+            except AssertionError:
+                assert self.guard.attempts(attacker) == FAILURES - 1
+        raise AssertionError("three wrong logins were not counted")
