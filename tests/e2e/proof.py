@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from contextlib import closing
 from typing import Protocol
@@ -104,10 +105,8 @@ class Proof:
     def _last_attempt(self, attacker: str) -> BanRow:
         """Fail once more, until the ban. On a busy machine a client may give up before the server has looked: then
         nothing was counted, and it is tried again."""
-        for _ in range(3):
+        for _ in range(2):
             assert not self.server.login(attacker, "alice", "wrong again")
-            try:
-                return self.guard.until(lambda: self.guard.enforced(target_of(attacker)), "the ban")
-            except AssertionError:
-                assert self.guard.attempts(attacker) == FAILURES - 1
-        raise AssertionError("three wrong logins were not counted")
+            with contextlib.suppress(AssertionError):
+                return self.guard.until(lambda: self.guard.enforced(target_of(attacker)), "the ban", 20)
+        raise AssertionError(f"no ban; counted: {outcomes(self.guard, attacker)}")
