@@ -57,8 +57,8 @@ cp -a --no-clobber /bin /sbin /lib* .
 mkdir opt
 mount --rbind /opt opt
 for part in etc home srv usr var; do
-    mkdir -p "$2/$part" "$1/work/$part" "$1/upper/$part" "$part"
-    mount -t overlay overlay -o "lowerdir=$2/$part:/$part,upperdir=$1/upper/$part,workdir=$1/work/$part" "$part"
+    mkdir -p "$2/$part" "$1/scratch/$part" "$1/upper/$part" "$part"
+    mount -t overlay overlay -o "lowerdir=$2/$part:/$part,upperdir=$1/upper/$part,workdir=$1/scratch/$part" "$part"
 done
 find "$1/tree/var/log" -type f -delete
 rm -rf "$1/tree/var/log/journal"
@@ -207,7 +207,7 @@ class Machine:
 
 def _prepare_layer(root: Path, image: Path, accounts: dict[str, str]) -> None:
     """The writable layer of a machine with an `image`: its accounts, and nobody to ask for names but itself."""
-    for folder in ("upper/etc", "upper/var/log", "work", "tree"):
+    for folder in ("upper/etc", "upper/var/log", "scratch", "tree"):
         (root / folder).mkdir(parents=True)
     write_accounts(root, accounts, system=image)
     for name in ("passwd", "shadow", "group"):
