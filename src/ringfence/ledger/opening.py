@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from ringfence.errors import LedgerError
-from ringfence.ledger.sql import SCHEMA
+from ringfence.ledger.sql import MIGRATIONS, SCHEMA
 
 APPLICATION_ID: Final = 0x52464E43  # "RFNC"
-VERSION: Final = 1
+VERSION: Final = 2
+OLDEST: Final = 1
+"""The oldest version that can be brought up to date."""
 CHECKED_WHOLE: Final = 16 << 20
 """Bytes up to which a file is checked page by page at opening; above, only its header and its tables are looked at."""
 
@@ -35,12 +37,17 @@ def ensure_file(path: Path) -> None:
             return
     except (OSError, sqlite3.Error) as error:
         raise LedgerError(f"{path}: can't make the ledger: {error}; check directory, owner and room") from error
-    check_header(path)
+    version = check_header(path, oldest=OLDEST)
     _check_content(path)
+    if version < VERSION:
+        _migrate(path, version)
 
 
-def check_header(path: Path) -> None:
-    """Raise LedgerError unless the file begins like a ledger that this program can use."""
+def check_header(path: Path, *, oldest: int = VERSION) -> int:
+    """The version of a ledger that this program can use; down to `oldest`, as far as it can be brought up to date.
+
+    Raises LedgerError when the file does not begin like such a ledger.
+    """
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER)
@@ -50,7 +57,9 @@ def check_header(path: Path) -> None:
         raise LedgerError(f"{path}: not an SQLite database, or damaged; {_ADVICE}", refused=True)
     if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
         raise LedgerError(f"{path}: a database of another program; {_ADVICE}", refused=True)
-    check_version(path, int.from_bytes(header[60:64], "big"))
+    version = int.from_bytes(header[60:64], "big")
+    check_version(path, version, oldest=oldest)
+    return version
 
 
 def _create(path: Path) -> None:
@@ -71,9 +80,25 @@ def _create(path: Path) -> None:
     new.rename(path)
 
 
-def check_version(path: Path, version: int) -> None:
+def _migrate(path: Path, version: int) -> None:
+    """Bring a ledger of an earlier version up to date: all steps in one transaction, so a kill leaves the old one."""
+    steps = "".join(MIGRATIONS[f"to_{number}"] for number in range(version + 1, VERSION + 1))
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise LedgerError(
+            f"{path}: can't be brought from version {version} to {VERSION}: {error}; it was left as it is; "
+            "check its disk and that no other guard uses it"
+        ) from error
+
+
+def check_version(path: Path, version: int, *, oldest: int = VERSION) -> None:
     """Raise LedgerError(refused) unless this program can use a ledger of `version`."""
-    if version != VERSION:
+    if not oldest <= version <= VERSION:
         raise LedgerError(
             f"{path}: a ledger of version {version}, this program knows version {VERSION}; "
             f"use the program that wrote it, or {_ADVICE}",

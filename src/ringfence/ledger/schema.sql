@@ -51,7 +51,18 @@ CREATE TABLE attacker (
   last_seen  REAL    NOT NULL,
   services   INTEGER NOT NULL,         -- bits of all services attacked
   recent     INTEGER NOT NULL,         -- bits of those attacked since their statistics were reset
-  newest     INTEGER NOT NULL          -- its newest event, where the chain begins
+  newest     INTEGER NOT NULL,         -- its newest event, where the chain begins
+  convicted  INTEGER NOT NULL DEFAULT 0 -- a rule has banned it, so it threatens however few its attempts are
+) WITHOUT ROWID;
+CREATE INDEX attacker_attempts ON attacker (attempts);
+CREATE INDEX attacker_last     ON attacker (last_seen);
+
+-- Attempts by minute (of `time`, seconds / 60) and service: what charts are drawn from.
+CREATE TABLE minute (
+  minute   INTEGER NOT NULL,
+  service  TEXT    NOT NULL,
+  attempts INTEGER NOT NULL,
+  PRIMARY KEY (minute, service)
 ) WITHOUT ROWID;
 
 CREATE TABLE position (
@@ -201,3 +212,77 @@ CREATE TABLE counter (
   name  TEXT    PRIMARY KEY,
   value INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- who may use the page and the API
+
+CREATE TABLE user (
+  name     TEXT    PRIMARY KEY,
+  role     TEXT    NOT NULL,           -- administrator, operator, viewer, holder
+  password TEXT    NOT NULL,           -- argon2id, in PHC string form; empty: nobody can log in with a password
+  totp     TEXT    NOT NULL,           -- base32 secret of RFC 6238; empty: only the password is asked for
+  accounts TEXT    NOT NULL,           -- JSON array: the accounts that an account holder sees
+  may_ask  INTEGER NOT NULL,           -- an account holder may ask for an unban
+  disabled INTEGER NOT NULL,
+  created  REAL    NOT NULL,
+  changed  REAL    NOT NULL,           -- when password, role or second factor last changed: older sessions end
+  author   TEXT    NOT NULL
+) WITHOUT ROWID;
+
+-- One-time links: whoever has the secret chooses name and password of a new user, or a new password of a known one.
+CREATE TABLE invitation (
+  hash    TEXT PRIMARY KEY,            -- SHA-256 of the secret, hexadecimal
+  name    TEXT NOT NULL,               -- the user it is for; empty: whoever opens it chooses a name
+  role    TEXT NOT NULL,
+  created REAL NOT NULL,
+  expires REAL NOT NULL,
+  author  TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Keys of the API. The secret is 256 random bits, so a plain hash keeps it.
+CREATE TABLE token (
+  id      INTEGER PRIMARY KEY,
+  user    TEXT NOT NULL,               -- whose role it has at most
+  label   TEXT NOT NULL,
+  hash    TEXT NOT NULL UNIQUE,        -- SHA-256 of the secret, hexadecimal
+  scope   TEXT NOT NULL,               -- read, write, report
+  service TEXT NOT NULL,               -- of scope report: the service whose events it may tell
+  created REAL NOT NULL,
+  expires REAL NOT NULL,
+  revoked REAL                         -- NULL while it holds
+);
+
+-- What applications have reported already: a key that is sent again counts nothing again.
+CREATE TABLE reported (
+  token  INTEGER NOT NULL,
+  key    TEXT    NOT NULL,
+  time   REAL    NOT NULL,
+  events INTEGER NOT NULL,
+  PRIMARY KEY (token, key)
+) WITHOUT ROWID;
+CREATE INDEX reported_time ON reported (time);
+
+-- Account holders who ask to be let in again.
+CREATE TABLE request (
+  id      INTEGER PRIMARY KEY,
+  user    TEXT NOT NULL,
+  target  TEXT NOT NULL,
+  service TEXT NOT NULL,
+  reason  TEXT NOT NULL,
+  time    REAL NOT NULL,
+  decided REAL,                        -- NULL while it waits
+  granted INTEGER NOT NULL DEFAULT 0,
+  decider TEXT NOT NULL DEFAULT ''
+);
+
+-- Changes that undo themselves at `deadline` unless somebody says that they can still be reached.
+CREATE TABLE trial (
+  id       INTEGER PRIMARY KEY,
+  what     TEXT NOT NULL,              -- in words
+  undo     TEXT NOT NULL,              -- JSON: the command that takes it back
+  began    REAL NOT NULL,
+  deadline REAL NOT NULL,
+  author   TEXT NOT NULL,
+  ended    REAL,                       -- NULL while it is on trial
+  outcome  TEXT NOT NULL DEFAULT ''    -- kept, undone, replaced
+);
+CREATE INDEX trial_open ON trial (deadline) WHERE ended IS NULL;

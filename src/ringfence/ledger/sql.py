@@ -24,4 +24,6 @@ def _read(name: str) -> str:
 
 
 SCHEMA = _read("schema.sql")
+MIGRATIONS = parse_statements(_read("migrations.sql"))
+"""Scripts by name: `to_2` makes a ledger of version 1 one of version 2."""
 QUERIES = parse_statements(_read("queries.sql"))

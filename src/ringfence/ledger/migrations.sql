@@ -1,0 +1,86 @@
+-- What makes a ledger of an earlier version one of this version, step by step; each name is the version it leads to.
+
+-- name: to_2
+ALTER TABLE attacker ADD COLUMN convicted INTEGER NOT NULL DEFAULT 0;
+UPDATE attacker SET convicted = 1 WHERE address IN (SELECT address FROM verdict WHERE ban IS NOT NULL)
+  OR address IN (SELECT target FROM ban WHERE automatic);
+CREATE INDEX attacker_attempts ON attacker (attempts);
+CREATE INDEX attacker_last     ON attacker (last_seen);
+
+CREATE TABLE minute (
+  minute   INTEGER NOT NULL,
+  service  TEXT    NOT NULL,
+  attempts INTEGER NOT NULL,
+  PRIMARY KEY (minute, service)
+) WITHOUT ROWID;
+INSERT INTO minute (minute, service, attempts)
+SELECT CAST(e.time / 60 AS INTEGER), c.service, count(*) FROM event e JOIN context c ON c.id = e.context
+WHERE c.failed AND e.id <= coalesce((SELECT value FROM counter WHERE name = 'folded'), 0) GROUP BY 1, 2;
+
+
+CREATE TABLE user (
+  name     TEXT    PRIMARY KEY,
+  role     TEXT    NOT NULL,           -- administrator, operator, viewer, holder
+  password TEXT    NOT NULL,           -- argon2id, in PHC string form; empty: nobody can log in with a password
+  totp     TEXT    NOT NULL,           -- base32 secret of RFC 6238; empty: only the password is asked for
+  accounts TEXT    NOT NULL,           -- JSON array: the accounts that an account holder sees
+  may_ask  INTEGER NOT NULL,           -- an account holder may ask for an unban
+  disabled INTEGER NOT NULL,
+  created  REAL    NOT NULL,
+  changed  REAL    NOT NULL,           -- when password, role or second factor last changed: older sessions end
+  author   TEXT    NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE invitation (
+  hash    TEXT PRIMARY KEY,            -- SHA-256 of the secret, hexadecimal
+  name    TEXT NOT NULL,               -- the user it is for; empty: whoever opens it chooses a name
+  role    TEXT NOT NULL,
+  created REAL NOT NULL,
+  expires REAL NOT NULL,
+  author  TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE token (
+  id      INTEGER PRIMARY KEY,
+  user    TEXT NOT NULL,               -- whose role it has at most
+  label   TEXT NOT NULL,
+  hash    TEXT NOT NULL UNIQUE,        -- SHA-256 of the secret, hexadecimal
+  scope   TEXT NOT NULL,               -- read, write, report
+  service TEXT NOT NULL,               -- of scope report: the service whose events it may tell
+  created REAL NOT NULL,
+  expires REAL NOT NULL,
+  revoked REAL                         -- NULL while it holds
+);
+
+CREATE TABLE reported (
+  token  INTEGER NOT NULL,
+  key    TEXT    NOT NULL,
+  time   REAL    NOT NULL,
+  events INTEGER NOT NULL,
+  PRIMARY KEY (token, key)
+) WITHOUT ROWID;
+CREATE INDEX reported_time ON reported (time);
+
+CREATE TABLE request (
+  id      INTEGER PRIMARY KEY,
+  user    TEXT NOT NULL,
+  target  TEXT NOT NULL,
+  service TEXT NOT NULL,
+  reason  TEXT NOT NULL,
+  time    REAL NOT NULL,
+  decided REAL,                        -- NULL while it waits
+  granted INTEGER NOT NULL DEFAULT 0,
+  decider TEXT NOT NULL DEFAULT ''
+);
+
+CREATE TABLE trial (
+  id       INTEGER PRIMARY KEY,
+  what     TEXT NOT NULL,              -- in words
+  undo     TEXT NOT NULL,              -- JSON: the command that takes it back
+  began    REAL NOT NULL,
+  deadline REAL NOT NULL,
+  author   TEXT NOT NULL,
+  ended    REAL,                       -- NULL while it is on trial
+  outcome  TEXT NOT NULL DEFAULT ''    -- kept, undone, replaced
+);
+CREATE INDEX trial_open ON trial (deadline) WHERE ended IS NULL;
