@@ -19,10 +19,12 @@ from typing import Any
 
 import ringfence
 from ringfence.assemble import assemble, lock, policy_in_force, restore
+from ringfence.ban_commands import BanCommands
 from ringfence.commands import Commands
 from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
 from ringfence.guard import Guard
+from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.render import few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
@@ -59,7 +61,8 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        server = ControlServer(settings.control.socket, Table(Commands(self.guard)), group=settings.control.group)
+        table = Table(Commands(self.guard), BanCommands(self.guard), LiveCommands(self.guard))
+        server = ControlServer(settings.control.socket, table, group=settings.control.group)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:

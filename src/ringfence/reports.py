@@ -141,37 +141,46 @@ def status(guard: Guard) -> Status:
     """How the guard is, with its problems first."""
     end_bans(guard)
     problems = guard.problems()
-    running = guard.ledger.count_bans(active=True)
-    wanted = len(guard.barrier.missing) if guard.barrier.blocks and not guard.barrier.unsure else running
-    services = [_service(guard, name) for name in sorted(guard.services)]
-    sources = guard.watch.rows()
-    watched = [row for row in services if row.enabled and row.sources]
-    if problems:
-        headline = f"Not everything is guarded: {problems[0]}"
-        if len(problems) > 1:
-            headline += f" (and {plural(len(problems) - 1, 'more problem')})"
-    else:
-        headline = (
-            f"Everything is guarded: {plural(len(watched), 'service')}, {plural(len(sources), 'log')}, "
-            f"{plural(running, 'ban')} in force."
-        )
+    by_service = guard.ledger.bans_by_service()
+    running = sum(by_service.values())
+    wanted = missing(guard, running)
+    logs = guard.watch.sources_of(guard.services)
+    services = [_service(guard, name, logs[name], by_service.get(name, 0)) for name in sorted(guard.services)]
     return Status(
-        guarded=not problems, headline=headline, problems=problems, notices=guard.notices(),
-        version=ringfence.__version__, pid=os.getpid(), started=stamp(guard.started), mode=guard.barrier.mode,
-        ledger=str(guard.settings.ledger.path), policy_revision=guard.policy_revision,
+        guarded=not problems, headline=headline(guard, problems, running, logs), problems=problems,
+        notices=guard.notices(), version=ringfence.__version__, pid=os.getpid(), started=stamp(guard.started),
+        mode=guard.barrier.mode, ledger=str(guard.settings.ledger.path), policy_revision=guard.policy_revision,
         bans_enforced=running - wanted, bans_wanted=wanted, whitelisted=len(guard.whitelist.entries()),
         lockdown=LockdownRow.of(guard.ledger.lockdown(guard.clock()), guard.barrier.lockdown_in_force),
-        services=services, sources=sources,
+        services=services, sources=guard.watch.rows(),
     )  # fmt: skip
 
 
-def _service(guard: Guard, name: str) -> ServiceRow:
+def missing(guard: Guard, running: int) -> int:
+    """How many of the `running` bans are not known to be in force."""
+    return len(guard.barrier.missing) if guard.barrier.blocks and not guard.barrier.unsure else running
+
+
+def headline(guard: Guard, problems: list[str], running: int, logs: Mapping[str, int]) -> str:
+    """The state in one sentence; `logs`: how many logs tell of each service."""
+    if problems:
+        more = f" (and {plural(len(problems) - 1, 'more problem')})" if len(problems) > 1 else ""
+        return f"Not everything is guarded: {problems[0]}{more}"
+    watched = sum(1 for name, count in logs.items() if count and name not in guard.policy.disabled)
+    sources = len(guard.watch.found())
+    return (
+        f"Everything is guarded: {plural(watched, 'service')}, {plural(sources, 'log')}, "
+        f"{plural(running, 'ban')} in force."
+    )
+
+
+def _service(guard: Guard, name: str, logs: int, bans: int) -> ServiceRow:
     service = guard.services[name]
     return ServiceRow(
         name=name, title=service.title, enabled=name not in guard.policy.disabled,
         ports=tuple(map(format_ports, service.ports)),
         rules=tuple(f"{rule.name} {rule_numbers(rule)}" for rule in guard.policy.rules_for(name)),
-        sources=guard.watch.sources_of(name), bans=guard.ledger.count_bans(active=True, service=name),
+        sources=logs, bans=bans,
     )  # fmt: skip
 
 

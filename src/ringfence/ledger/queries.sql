@@ -405,3 +405,11 @@ SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_free
 SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM attacker) AS attackers,
   (SELECT count(*) FROM ban) AS bans, (SELECT count(*) FROM evidence) AS evidence,
   (SELECT count(*) FROM verdict) AS verdicts
+
+-- ---------------------------------------------------------------- for the page: numbers, notes, trials, reported events
+
+-- name: running_by_service
+SELECT service, count(*) FROM ban WHERE ended IS NULL GROUP BY service
+
+-- name: note_ban
+UPDATE ban SET note = ?2 WHERE id = ?1
