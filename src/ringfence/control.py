@@ -74,12 +74,14 @@ def command(method: Method) -> Method:
 
 
 class Table:
-    """The commands of an object: finds the methods marked with `command`, checks arguments, calls them."""
+    """The commands of some objects: finds the methods marked with `command`, checks arguments, calls them."""
 
-    def __init__(self, target: object) -> None:
+    def __init__(self, *targets: object) -> None:
         self._methods: dict[str, tuple[Callable[..., Any], msgspec.json.Decoder[Any]]] = {}
-        for name, method in inspect.getmembers(target, callable):
+        for name, method in [one for target in targets for one in inspect.getmembers(target, callable)]:
             if getattr(method, "_command", False):
+                if name in self._methods:
+                    raise ValueError(f"the command {name} is there twice")
                 self._methods[name] = (method, msgspec.json.Decoder(_arguments(name, method)))
 
     def names(self) -> list[str]:

@@ -24,6 +24,7 @@ from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
 from ringfence.guard import Guard
 from ringfence.notify import Notifier
+from ringfence.people_commands import PeopleCommands
 from ringfence.render import few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
 from ringfence.whitelist import resolve
@@ -59,7 +60,8 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        server = ControlServer(settings.control.socket, Table(Commands(self.guard)), group=settings.control.group)
+        table = Table(Commands(self.guard), PeopleCommands(self.guard))
+        server = ControlServer(settings.control.socket, table, group=settings.control.group)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
