@@ -1,9 +1,9 @@
 """Passwords: what is one, its hash, and whether a text is the password behind a hash.
 
-argon2id with 19 MiB, two passes and one lane: what OWASP's Password Storage Cheat Sheet names as the least. One hash takes
-some hundredths of a second and 19 MiB, so it belongs into the page's process or the command line, never into the guard.
-A text is taken in Unicode's form NFKC (as RFC 8265 and NIST SP 800-63B advise), so that a password typed on another
-keyboard stays the same.
+argon2id with 19 MiB, two passes and one lane: what OWASP's Password Storage Cheat Sheet names as the least. One hash
+takes some hundredths of a second and 19 MiB, so it belongs into the page's process or the command line, never into the
+guard. A text is taken in Unicode's form NFKC (NIST SP 800-63B), so that a password typed on another keyboard stays the
+same.
 """
 
 from __future__ import annotations
@@ -25,26 +25,25 @@ DIFFERENT: Final = 4
 """Different characters that it has at least."""
 
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
-_KNOWN: Final = frozenset(
-    """
-    000000000000 0123456789ab 012345678910 111111111111 123123123123 1234567890ab 123456789012 1234567890123 12345678901234
-    123456789abc 1234567891011 12345678910 123456781234 123412341234 121212121212 112233445566 987654321098 9876543210987
-    1q2w3e4r5t6y 1q2w3e4r5t6y7u 1qaz2wsx3edc 1qaz2wsx3edc4rfv 1qazxsw23edc qazwsxedcrfv qazwsxedc123 zaq12wsxcde3
-    qwertyuiop12 qwertyuiop123 qwertyuiopas qwertyuiop[] qwertyqwerty qwerty123456 qwerty1234567 qwerty12345678 123456qwerty
-    123qweasdzxc 1234qwerasdf qweasdzxc123 asdfghjkl123 asdfghjklzxc asdfasdfasdf zxcvbnm12345 abcdefghijkl abcdefghijklm
-    abcdef123456 abcd12345678 abc123abc123 abcdefg12345 aabbccddeeff
-    password1234 password12345 password123456 passwordpassword password2024 password2025 password2026 passw0rd1234
-    p@ssw0rd1234 p@ssword1234 p@ssw0rd2025 p@ssw0rd2026 mypassword12 mypassword123 newpassword1 newpassword123 changemenow1
-    changeme1234 changeme12345 changemechangeme letmein12345 letmeinletmein welcome12345 welcome123456 welcomewelcome
-    iloveyou1234 iloveyou12345 iloveyouforever trustno1trustno1 administrator administrator1 administrator12
-    administrator123 administrator1234 adminadminadmin admin1234567 admin12345678 admin123456789 rootrootroot root12345678
-    superadmin123 superuser123 supersecret1 supersecret123 secretpassword secret123456 default12345 temporary123
-    testtesttest test12345678 testpassword guestguestguest asterisk1234 asteriskasterisk freepbx12345 kamailio1234
-    kamailiorw12 voip12345678 telephone123 telefono1234 ringfence123 ringfenceringfence ringfence1234 fail2banfail2ban
-    sunshine1234 princess1234 football1234 baseball1234 dragondragon monkeymonkey masterkey123 whatever1234
-    correcthorsebatterystaple
-    """.split()
-)
+_TRIED_FIRST: Final = """
+000000000000 0123456789ab 012345678910 111111111111 123123123123 1234567890ab 123456789012 1234567890123
+12345678901234 123456789abc 1234567891011 123456781234 123412341234 121212121212 112233445566 987654321098
+9876543210987 1q2w3e4r5t6y 1q2w3e4r5t6y7u 1qaz2wsx3edc 1qaz2wsx3edc4rfv 1qazxsw23edc qazwsxedcrfv qazwsxedc123
+zaq12wsxcde3 qwertyuiop12 qwertyuiop123 qwertyuiopas qwertyuiop[] qwertyqwerty qwerty123456 qwerty1234567
+qwerty12345678 123456qwerty 123qweasdzxc 1234qwerasdf qweasdzxc123 asdfghjkl123 asdfghjklzxc asdfasdfasdf
+zxcvbnm12345 abcdefghijkl abcdefghijklm abcdef123456 abcd12345678 abc123abc123 abcdefg12345 aabbccddeeff
+password1234 password12345 password123456 passwordpassword password2024 password2025 password2026 passw0rd1234
+p@ssw0rd1234 p@ssword1234 p@ssw0rd2025 p@ssw0rd2026 mypassword12 mypassword123 newpassword1 newpassword123
+changemenow1 changeme1234 changeme12345 changemechangeme letmein12345 letmeinletmein welcome12345 welcome123456
+welcomewelcome iloveyou1234 iloveyou12345 iloveyouforever trustno1trustno1 administrator administrator1
+administrator12 administrator123 administrator1234 adminadminadmin admin1234567 admin12345678 admin123456789
+rootrootroot root12345678 superadmin123 superuser123 supersecret1 supersecret123 secretpassword secret123456
+default12345 temporary123 testtesttest test12345678 testpassword guestguestguest asterisk1234 asteriskasterisk
+freepbx12345 kamailio1234 kamailiorw12 voip12345678 telephone123 telefono1234 ringfence123 ringfenceringfence
+ringfence1234 fail2banfail2ban sunshine1234 princess1234 football1234 baseball1234 dragondragon monkeymonkey
+masterkey123 whatever1234 correcthorsebatterystaple
+"""
+_KNOWN: Final = frozenset(_TRIED_FIRST.split())
 """What is tried first by whoever guesses passwords of this length."""
 
 

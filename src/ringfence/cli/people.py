@@ -57,14 +57,21 @@ def _password(name: str, from_input: bool) -> str:
     from ringfence.passwords import check_strength, hash_password  # here: other commands need not load argon2
 
     if from_input:
-        # Without its line end, if there is one; a longer line than any password is refused below, not read whole.
-        text = sys.stdin.readline(5_000).removesuffix("\n").removesuffix("\r")
+        text = _line()
     elif not sys.stdin.isatty():
         raise typer.BadParameter("there is no terminal to ask for the password: give --password-stdin or --link")
     else:
         text = typer.prompt(f"Password for {safe(name)}", hide_input=True, confirmation_prompt=True, err=True)
     check_strength(text, name)
     return hash_password(text)
+
+
+def _line() -> str:
+    """The first line of standard input without its end; a longer one than any password is refused, not read whole."""
+    try:
+        return sys.stdin.readline(5_000).removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise RingfenceError("the password on standard input is no UTF-8 text") from error
 
 
 def _one_way(link: bool, from_input: bool) -> None:
