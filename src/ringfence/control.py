@@ -98,10 +98,11 @@ class Table:
 
     def __init__(self, *targets: object) -> None:
         self._methods: dict[str, tuple[Callable[..., Any], msgspec.json.Decoder[Any]]] = {}
-        for target in targets:
-            for name, method in inspect.getmembers(target, callable):
-                if getattr(method, "_command", False):
-                    self._methods[name] = (method, msgspec.json.Decoder(_arguments(name, method)))
+        for name, method in [one for target in targets for one in inspect.getmembers(target, callable)]:
+            if getattr(method, "_command", False):
+                if name in self._methods:
+                    raise ValueError(f"the command {name} is there twice")
+                self._methods[name] = (method, msgspec.json.Decoder(_arguments(name, method)))
 
     def names(self) -> list[str]:
         """The commands that exist."""

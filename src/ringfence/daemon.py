@@ -26,6 +26,7 @@ from ringfence.errors import LedgerError, RingfenceError
 from ringfence.guard import Guard
 from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
+from ringfence.people_commands import PeopleCommands
 from ringfence.render import few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
 from ringfence.whitelist import resolve
@@ -61,7 +62,7 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        table = Table(Commands(self.guard), BanCommands(self.guard), LiveCommands(self.guard))
+        table = Table(*(make(self.guard) for make in (Commands, BanCommands, LiveCommands, PeopleCommands)))
         server = ControlServer(settings.control.socket, table, group=settings.control.group)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()

@@ -24,6 +24,8 @@ Per = Literal["address", "network", "account"]
 Scope = Literal["service", "all"]
 BanState = Literal["wanted", "enforced", "expired", "lifted"]
 Level = Literal["harmless", "threatening"]
+Role = Literal["administrator", "operator", "viewer", "holder"]
+TokenScope = Literal["read", "write", "report"]
 
 
 class Event(Struct, frozen=True, gc=False):

@@ -9,21 +9,29 @@ May import `model` and `errors`; of what stands left of it (sense, parse, detect
 from ringfence.ledger.facts import (
     AuditEntry,
     BanChange,
+    Invitation,
     PolicyRevision,
     Recorded,
     RecordedVerdict,
     ServiceStatistics,
     Size,
+    Token,
+    UnbanRequest,
+    User,
 )
 from ringfence.ledger.store import Ledger
 
 __all__ = [
     "AuditEntry",
     "BanChange",
+    "Invitation",
     "Ledger",
     "PolicyRevision",
     "Recorded",
     "RecordedVerdict",
     "ServiceStatistics",
     "Size",
+    "Token",
+    "UnbanRequest",
+    "User",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ringfence.model import Ban, BanState, Verdict
+from ringfence.model import Ban, BanState, Role, TokenScope, Verdict
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
@@ -94,3 +94,64 @@ class Size(Struct, frozen=True, kw_only=True):
     bans_capacity: int
     bans_overflow: int
     forgotten: int
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """Who may use the page and the API.
+
+    password: argon2id in PHC string form; empty: nobody can log in with one. totp: the base32 secret of RFC 6238;
+    empty: only the password is asked for. accounts: what an account holder sees; may_ask: for an unban. changed: when
+    password, role or second factor last changed, or the user was disabled or enabled; older sessions end.
+    """
+
+    name: str
+    role: Role
+    password: str = ""
+    totp: str = ""
+    accounts: tuple[str, ...] = ()
+    may_ask: bool = False
+    disabled: bool = False
+    created: float
+    changed: float
+    author: str = ""
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """A key of the API; its secret is not known here. `service` belongs to scope "report": whose events it may tell."""
+
+    id: int
+    user: str
+    label: str
+    scope: TokenScope
+    service: str = ""
+    created: float
+    expires: float
+    revoked: float | None = None
+
+    def holds(self, now: float) -> bool:
+        """Whether it is neither revoked nor over at `now`."""
+        return self.revoked is None and now < self.expires
+
+
+class Invitation(Struct, frozen=True, kw_only=True):
+    """A one-time link; `name` is whom it is for, empty: whoever opens it chooses a name."""
+
+    name: str
+    role: Role
+    created: float
+    expires: float
+    author: str = ""
+
+
+class UnbanRequest(Struct, frozen=True, kw_only=True):
+    """An account holder asks for the ban of `target` from `service` to be lifted; `decided` is None while it waits."""
+
+    id: int
+    user: str
+    target: str
+    service: str
+    reason: str
+    time: float
+    decided: float | None = None
+    granted: bool = False
+    decider: str = ""

@@ -413,3 +413,114 @@ SELECT service, count(*) FROM ban WHERE ended IS NULL GROUP BY service
 
 -- name: note_ban
 UPDATE ban SET note = ?2 WHERE id = ?1
+
+-- ---------------------------------------------------------------- people: users, invitations, tokens, requests
+
+-- name: users
+SELECT name, role, password, totp, accounts, may_ask, disabled, created, changed, author FROM user ORDER BY name
+
+-- name: user
+SELECT name, role, password, totp, accounts, may_ask, disabled, created, changed, author FROM user WHERE name = ?
+
+-- name: count_users
+SELECT count(*) FROM user
+
+-- name: administrators
+SELECT name, password <> '' FROM user WHERE role = 'administrator' AND NOT disabled
+
+-- name: put_user
+INSERT INTO user (name, role, password, totp, accounts, may_ask, disabled, created, changed, author)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: change_user
+UPDATE user SET role = ?2, password = ?3, totp = ?4, accounts = ?5, may_ask = ?6, disabled = ?7, changed = ?8
+WHERE name = ?1
+
+-- name: delete_user
+DELETE FROM user WHERE name = ?
+
+-- name: invitation
+SELECT name, role, created, expires, author FROM invitation WHERE hash = ?
+
+-- name: invitations
+SELECT hash, name, role, created, expires, author FROM invitation ORDER BY created, hash
+
+-- name: count_invitations
+SELECT count(*) FROM invitation
+
+-- name: insert_invitation
+INSERT INTO invitation (hash, name, role, created, expires, author) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: delete_invitation
+DELETE FROM invitation WHERE hash = ?
+
+-- name: delete_invitations_for
+DELETE FROM invitation WHERE name <> '' AND name = ?
+
+-- name: delete_invitations_by
+DELETE FROM invitation WHERE author IN (?1, ?1 || '@web', ?1 || '@api')
+
+-- name: delete_old_invitations
+DELETE FROM invitation WHERE expires <= ?
+
+-- name: tokens
+SELECT id, user, label, scope, service, created, expires, revoked FROM token
+WHERE :user IS NULL OR user = :user ORDER BY id
+
+-- name: token
+SELECT id, user, label, scope, service, created, expires, revoked FROM token WHERE id = ?
+
+-- name: token_by_hash
+SELECT id, user, label, scope, service, created, expires, revoked FROM token WHERE hash = ?
+
+-- name: count_tokens
+SELECT count(*) FROM token WHERE user = :user AND revoked IS NULL AND expires > :now
+
+-- name: last_token
+SELECT max(id) FROM token
+
+-- name: insert_token
+INSERT INTO token (id, user, label, hash, scope, service, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: revoke_token
+UPDATE token SET revoked = :now WHERE id = :id AND revoked IS NULL
+
+-- name: revoke_changing_tokens
+UPDATE token SET revoked = :now WHERE user = :user AND scope <> 'read' AND revoked IS NULL
+
+-- name: trim_tokens
+DELETE FROM token WHERE id IN (
+  SELECT id FROM token WHERE user = :user AND (revoked IS NOT NULL OR expires <= :now)
+  ORDER BY id DESC LIMIT -1 OFFSET :keep)
+
+-- name: delete_tokens
+DELETE FROM token WHERE user = ?
+
+-- name: requests
+SELECT id, user, target, service, reason, time, decided, granted, decider FROM request
+WHERE (decided IS NULL OR NOT :open) AND (:user IS NULL OR user = :user) ORDER BY id DESC LIMIT :limit
+
+-- name: request
+SELECT id, user, target, service, reason, time, decided, granted, decider FROM request WHERE id = ?
+
+-- name: open_request
+SELECT id, user, target, service, reason, time, decided, granted, decider FROM request
+WHERE user = ? AND target = ? AND service = ? AND decided IS NULL
+
+-- name: count_requests
+SELECT count(*) FROM request WHERE user = :user AND (decided IS NULL OR time > :since)
+
+-- name: last_request
+SELECT max(id) FROM request
+
+-- name: insert_request
+INSERT INTO request (id, user, target, service, reason, time) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: decide_request
+UPDATE request SET decided = ?2, granted = ?3, decider = ?4 WHERE id = ?1 AND decided IS NULL
+
+-- name: trim_requests
+DELETE FROM request WHERE decided IS NOT NULL AND id <= :last - :keep
+
+-- name: delete_requests
+DELETE FROM request WHERE user = ?
