@@ -14,13 +14,13 @@ from ringfence.ledger.events import FOLD, LIVE, storable
 from ringfence.ledger.facts import Recorded
 from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.sql import QUERIES
-from ringfence.ledger.upkeep import UpkeepStore
+from ringfence.ledger.timelines import TimelineStore
 from ringfence.model import Event, Position, Verdict
 
 DAY: Final = 86_400.0
 
 
-class Ledger(UpkeepStore):
+class Ledger(TimelineStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works
