@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from ringfence.errors import LedgerError
+from ringfence.ledger.attackers import LEVELS
 from ringfence.ledger.connection import Row
 from ringfence.ledger.cover import Networks, text_range, within
 from ringfence.ledger.listed import (
@@ -45,10 +46,6 @@ ATTACK_SORTS: Final = {
 }  # fmt: skip
 BAN_SORTS: Final = {"since": "since", "until": "until", "target": "target", "service": "service"}
 SHOWN: Final = {"running": "ended IS NULL", "ended": "ended IS NOT NULL", "all": "true"}
-LEVELS: Final = {
-    "threatening": "(attempts > :harmless OR convicted)",
-    "harmless": "attempts <= :harmless AND NOT convicted",
-}
 BANNED: Final = (
     "(EXISTS (SELECT 1 FROM ban b WHERE b.ended IS NULL AND b.target = attacker.address) OR covered(address))"
 )
@@ -115,8 +112,10 @@ class ListStore(UpkeepStore):
         return self._listed(rows[0], harmless, self._service_names(), STEPS_OF_A_ROW) if rows else None
 
     def _attackers_like(self, wanted: AttackFilter) -> tuple[list[str], dict[str, Any]]:
-        where, values = ["attempts > 0"], self._filter(wanted.harmless, None, wanted.service or None, None, 0)
-        values = {"mask": values["mask"], "harmless": wanted.harmless, "text": wanted.text.lower()}
+        where, values = (
+            ["attempts > 0"],
+            self._filter(wanted.harmless, wanted.service or None, wanted.text.lower(), wanted.since),
+        )
         if wanted.level:
             where.append(LEVELS[wanted.level])
         if wanted.service:
@@ -131,7 +130,7 @@ class ListStore(UpkeepStore):
             where.append("last_seen >= :since")
         if wanted.until < math.inf:
             where.append("first_seen <= :until")
-        values |= {"since": wanted.since, "until": wanted.until}
+            values["until"] = wanted.until
         if wanted.banned is not None:
             where.append(BANNED if wanted.banned else f"NOT {BANNED}")
         if wanted.account:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -15,9 +14,8 @@ from ringfence.ledger.facts import Recorded
 from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.timelines import TimelineStore
+from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
-
-DAY: Final = 86_400.0
 
 
 class Ledger(TimelineStore):
@@ -41,6 +39,9 @@ class Ledger(TimelineStore):
         ledger._now = now
         with ledger._told():
             ledger._load()
+        if "convicted" not in ledger._counters:  # it was of an earlier version: now, not with the first line
+            with ledger._writing():
+                ledger._fold(now)
         return ledger
 
     @classmethod
