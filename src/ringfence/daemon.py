@@ -9,7 +9,9 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import hashlib
 import os
+import secrets
 import signal
 import sys
 import time
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import ringfence
+from ringfence import unprivileged
 from ringfence.assemble import assemble, lock, policy_in_force, restore
 from ringfence.ban_commands import BanCommands
 from ringfence.commands import Commands
@@ -27,8 +30,9 @@ from ringfence.guard import Guard
 from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.people_commands import PeopleCommands
-from ringfence.render import few, plural, rule_in_brief, safe
+from ringfence.render import duration, few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
+from ringfence.webprocess import WebProcess
 from ringfence.whitelist import resolve
 
 BATCH = 8192
@@ -39,6 +43,8 @@ MINUTE = 60.0
 RETRY = 5.0
 """Seconds until a ledger or a firewall that failed is tried again."""
 PRUNE_PAUSE = 0.05
+FIRST_LINK = 86_400.0
+"""Seconds for which the link for the first administrator holds; the next start prints a new one."""
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -63,11 +69,17 @@ class Daemon:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
         table = Table(*(make(self.guard) for make in (Commands, BanCommands, LiveCommands, PeopleCommands)))
-        server = ControlServer(settings.control.socket, table, group=settings.control.group)
+        page = unprivileged.identity(settings.web.user, settings.control.group)
+        server = ControlServer(
+            settings.control.socket, table, group=settings.control.group, web_uid=page.uid if page else None
+        )
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
             greet(self.guard)
+            if settings.web.start:
+                unprivileged.share(settings.ledger.path, page)
+                invite_first(self.guard)
             self._notifier.tell("READY=1")
             await self._work()
         finally:
@@ -81,6 +93,8 @@ class Daemon:
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
             self._ask_names(), self._watchdog(),
         ]  # fmt: skip
+        if self.guard.settings.web.start:
+            jobs.append(WebProcess(self.guard.settings, self.guard.say).run())
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(job) for job in jobs]
@@ -287,6 +301,17 @@ def greet(guard: Guard) -> None:
     for problem in [*barrier.problems(), *guard.catalogue_problems, *guard.watch.troubles()]:
         say(f"problem: {problem}")
     say(f"socket {guard.settings.control.socket}")
+
+
+def invite_first(guard: Guard) -> None:
+    """While nobody can log in to the page: print a one-time link with which the first administrator is made."""
+    if guard.ledger.count_users():
+        return
+    secret, now = secrets.token_urlsafe(32), guard.clock()
+    hashed = hashlib.sha256(secret.encode()).hexdigest()
+    guard.ledger.add_invitation(hashed, "", "administrator", now + FIRST_LINK, author="guard", now=now)
+    say(f"nobody can log in to the page yet: within {duration(FIRST_LINK)}, make yourself its administrator at")
+    say(f"  {guard.settings.web.base}/welcome/{secret}")
 
 
 def describe(guard: Guard, name: str) -> str:

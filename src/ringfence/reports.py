@@ -31,12 +31,10 @@ from ringfence.answers import (
 from ringfence.errors import LedgerError, NotFoundError
 from ringfence.guard import Guard
 from ringfence.ledger import PolicyRevision
-from ringfence.model import EVERY, Attacker, Ban
+from ringfence.model import EVERY, Ban
 from ringfence.render import plural, rule_numbers
 from ringfence.values import format_ports
 
-MOST_SORTED = 20_000
-"""Attackers and bans up to which a level is told by the bans too when the attack list is filtered."""
 SORTS = {"attempts": ("attempts", True), "last": ("last_seen", True), "first": ("first_seen", False),
          "address": ("address", False)}  # fmt: skip
 
@@ -56,50 +54,12 @@ def attacks(
     """A page of the attack list, most first."""
     end_bans(guard)
     order, descending = SORTS[sort]
-    harmless = guard.policy.limits.harmless
-    wanted: dict[str, Any] = {"harmless": harmless, "service": service or None, "text": match or None}
-    found = _by_level(guard, wanted, level, order, descending) if level else None
-    if found is None:
-        total = guard.ledger.count_attackers(**wanted, level=level)
-        page = guard.ledger.attackers(
-            **wanted, level=level, order=order, descending=descending, limit=limit, offset=offset
-        )
-    else:
-        total = len(found)
-        some = found[offset : offset + limit] if limit >= 0 else found[offset:]
-        page = [row for address in some if (row := guard.ledger.attacker(address, harmless=harmless)) is not None]
-    return Attacks(total=total, rows=[attack_row(guard, row, bool(guard.bans_of(row.address))) for row in page])
-
-
-def _by_level(
-    guard: Guard, wanted: Mapping[str, Any], level: str, order: str, descending: bool
-) -> list[str] | None:  # fmt: skip
-    """The addresses of one level in order; None when there are too many to look at each.
-
-    The ledger tells levels by attempts alone, so who was banned for few of them has to be found here.
-    """
-    if guard.ledger.count_attackers(**wanted) > MOST_SORTED or guard.ledger.count_bans(active=None) > MOST_SORTED:
-        return None
-    banned = {ban.target for ban in guard.ledger.bans(active=None) if ban.author.startswith("rule:")}
-    rows = guard.ledger.attackers(**wanted, order=order, descending=descending, limit=-1, accounts=False)
-    return [
-        row.address
-        for row in rows
-        if (row.level == "threatening" or not banned.isdisjoint(guard.targets_of(row.address)))
-        == (level == "threatening")
-    ]
-
-
-def attack_row(guard: Guard, attacker: Attacker, banned: bool) -> AttackRow:
-    """A line of the attack list; whom a rule ever banned is threatening, however few attempts that took."""
-    row = AttackRow.of(attacker, banned)
-    if row.level == "threatening" or not any(
-        ban.author.startswith("rule:")
-        for target in guard.targets_of(row.address)
-        for ban in guard.ledger.history(target)
-    ):
-        return row
-    return structs.replace(row, level="threatening")
+    wanted: dict[str, Any] = {
+        "harmless": guard.policy.limits.harmless, "level": level, "service": service or None, "text": match or None,
+    }  # fmt: skip
+    total = guard.ledger.count_attackers(**wanted)
+    page = guard.ledger.attackers(**wanted, order=order, descending=descending, limit=limit, offset=offset)
+    return Attacks(total=total, rows=[AttackRow.of(row, bool(guard.bans_of(row.address))) for row in page])
 
 
 def bans(guard: Guard, *, service: str, history: bool, match: str, limit: int, offset: int) -> Bans:

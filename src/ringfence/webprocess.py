@@ -1,4 +1,4 @@
-"""The page beside the guard: starts `ringfence web`, starts it again when it ends, and takes it along when the guard stops.
+"""The page beside the guard: starts `ringfence web`, starts it again when it ends, ends it with the guard.
 
 The guard never waits for it and never fails because of it.
 """

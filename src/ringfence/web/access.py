@@ -1,14 +1,14 @@
 """Who may do what: the one place where roles become permissions and where every route is asked for.
 
-A route says what it needs (`needs(Permission.ACT)`); one that says nothing is refused to everybody, and the program does
-not start with it. A token has at most what its scope leaves of the role of the user it belongs to.
+A route says what it needs (`needs(Permission.ACT)`); one that says nothing is refused to everybody, and the program
+does not start with it. A token has at most what its scope leaves of the role of the user it belongs to.
 """
 
 from __future__ import annotations
 
 import enum
 import hmac
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from litestar.connection import ASGIConnection
@@ -63,7 +63,7 @@ class Visitor(Struct, frozen=True, kw_only=True):
         return permission is Permission.OPEN or permission in self.permissions
 
     @property
-    def via(self) -> str:
+    def via(self) -> Literal["web", "api"]:
         """How the visitor came in, for the audit."""
         return "api" if self.token else "web"
 

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from ringfence.answers import Pulse
 from ringfence.control import Behalf, Client
 from ringfence.errors import RingfenceError
+from ringfence.live import Pulse
 from ringfence.web.access import Visitor
 
 Answer = TypeVar("Answer")

@@ -15,6 +15,7 @@ from msgspec import Struct
 from ringfence.errors import LedgerError, NotFoundError, RefusedError, RingfenceError, UnreachableError
 from ringfence.render import safe
 from ringfence.web.access import SAFE, Visitor, login_path, own_path
+from ringfence.web.frame import frame, language_of
 from ringfence.web.recognise import PROGRAMS
 from ringfence.web.web import Form, Web
 
@@ -81,24 +82,32 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
 
 
 def _page(request: Request[Visitor, Any, Any], error: Exception, status: int, detail: str) -> Response[Any]:
-    web: Web = request.app.state.web
     visitor: Visitor = request.scope.get("user") or Visitor(address="")
     if isinstance(error, NotAuthorizedException):
-        return Redirect(login_path(request.url.path if request.method in SAFE else "/", request.url.query), status_code=303)
+        return Redirect(
+            login_path(request.url.path if request.method in SAFE else "/", request.url.query), status_code=303
+        )
     form: Form | None = request.state.get("form")
     if form is not None and visitor.session is not None and isinstance(error, RingfenceError):
-        handler = request.scope.get("route_handler")
-        if isinstance(error, RefusedError) and handler is not None and handler.opt.get("forceable") and "word" not in form:
-            values = {"title": TITLES[409], "detail": detail, "fields": form.items(), "action": request.url.path, "back": own_path(form["back"] or "/")}
-            return _html(web, "confirm", visitor, values, 409)
+        onward = own_path(form["back"] or "/")
+        if isinstance(error, RefusedError) and _may_be_forced(request) and "word" not in form:
+            values = {"detail": detail, "fields": form.items(), "action": request.url.path, "back": onward}
+            return _html(request, "confirm", values, 409)
         visitor.session.tell("bad", detail)
-        return Redirect(own_path(form["back"] or "/"), status_code=303)
-    return _html(web, "error", visitor, {"title": TITLES.get(status, "Not possible"), "detail": detail}, status)
+        return Redirect(onward, status_code=303)
+    page = _html(request, "error", {"title": TITLES.get(status, "Not possible"), "detail": detail}, status)
+    page.headers.update(getattr(error, "headers", None) or {})
+    return page
 
 
-def _html(web: Web, name: str, visitor: Visitor, values: dict[str, Any], status: int) -> Response[str]:
-    try:
-        body = web.render(name, visitor, values)
-    except RingfenceError:  # the page's own frame asks the guard too
-        body = web.render(name, Visitor(address=visitor.address), values)
+def _may_be_forced(request: Request[Visitor, Any, Any]) -> bool:
+    """Whether what was refused may be done all the same, by who types a word."""
+    handler = request.scope.get("route_handler")
+    return handler is not None and bool(handler.opt.get("forceable"))
+
+
+def _html(request: Request[Visitor, Any, Any], name: str, values: dict[str, Any], status: int) -> Response[str]:
+    web: Web = request.app.state.web
+    visitor: Visitor = request.scope.get("user") or Visitor(address="")
+    body = web.render(name, visitor, {**frame(request), **values}, language_of(request))
     return Response(body, status_code=status, media_type="text/html")

@@ -1,7 +1,7 @@
 """What tells open pages that something changed: one look a second for all of them, and a stream to each.
 
-Only the names of what changed are sent ("attacks", "bans", …); the page then asks for itself again, with the rights that its
-reader has by then.
+Only the names of what changed are sent ("events", "bans", …); the page then asks for itself again, with the rights
+that its reader has by then.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
-from ringfence.answers import Pulse
 from ringfence.errors import RingfenceError
+from ringfence.live import Pulse
 from ringfence.web.asking import Guard
 from ringfence.web.reading import Readers
 
@@ -57,7 +58,7 @@ class Live:
     def _look(self) -> dict[str, object]:
         marks: dict[str, object] = {}
         with contextlib.suppress(RingfenceError):
-            marks |= self._readers.ledger().changes()
+            marks |= structs.asdict(self._readers.ledger().versions())
         try:
             marks["status"] = _mark(self._guard.pulse())
         except RingfenceError as error:
@@ -85,5 +86,11 @@ class Live:
 
 def _mark(pulse: Pulse) -> bytes:
     """What of the pulse is worth a new look: not the counters of logs, which change all the time."""
-    worth = (pulse.headline, pulse.problems, pulse.notices, pulse.lockdown, [trial.id for trial in pulse.trials])
+    worth = (
+        pulse.headline,
+        pulse.problems,
+        pulse.notices,
+        pulse.lockdown,
+        [trial.id for trial in getattr(pulse, "trials", [])],
+    )
     return msgspec.json.encode((worth, pulse.policy_revision, int(time.time() // 60)))

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 WHOLE: Final = 20.0
-"""Seconds within which a request must have been sent completely, counted from the connection or the last answer's end."""
+"""Seconds within which a request must be whole, from the connection or from its own beginning on."""
 OF_ONE: Final = 300
 """Connections of one address at once."""
 

@@ -27,7 +27,7 @@ class Flash(Struct, frozen=True):
 
 
 class Session(Struct, kw_only=True):
-    """One login. `csrf` is the secret of its forms; `draft` the policy being edited, with the revision it began from."""
+    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of`."""
 
     user: str
     address: str

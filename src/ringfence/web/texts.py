@@ -58,7 +58,7 @@ def left(value: str | float | None, now: float) -> str:
 
 def number(value: float | None) -> str:
     """A count with its thousands apart."""
-    return "–" if value is None or value < 0 else f"{value:,.0f}"
+    return "-" if value is None or value < 0 else f"{value:,.0f}"
 
 
 def size(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from litestar.datastructures import FormMultiDict
@@ -113,9 +113,9 @@ class Web:
 
     def render(self, name: str, visitor: Visitor, values: Mapping[str, Any], language: str = "en") -> str:
         """The page `name` with what every page shows."""
-        common = {
-            "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "own": visitor.address,
-            "csrf": visitor.session.csrf if visitor.session is not None else "", "language": language, "path": "/",
+        common: dict[str, Any] = {
+            "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
+            "own": visitor.address, "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None:
             common["flashes"] = visitor.session.told()
@@ -125,10 +125,3 @@ class Web:
             except RingfenceError as error:
                 common["trouble"] = str(error)
         return self.pages.render(name, {**common, **values}, language)
-
-    def services(self) -> Sequence[str]:
-        """The names of the services that the guard knows, or of those the ledger has seen while it is away."""
-        try:
-            return self.guard.pulse().services
-        except RingfenceError:
-            return sorted(self.readers.ledger().service_names())

@@ -9,20 +9,21 @@ from typing import Any, Final
 
 import pyotp
 import segno
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import ServiceUnavailableException, TooManyRequestsException
+from litestar.params import FromPath
 from litestar.response import Redirect
 from markupsafe import Markup
 
 from ringfence import passwords
-from ringfence.answers import Done, Reported, UserRow
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError
 from ringfence.ledger.facts import User
 from ringfence.model import EVERY
+from ringfence.people_answers import UserRow
 from ringfence.render import duration
 from ringfence.web.access import Permission, Visitor, needs, own_path
-from ringfence.web.pages.showing import Asked, done, go, show
+from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, show
 from ringfence.web.web import Form, Web
 
 FORM_COOKIE: Final = "ringfence-form"
@@ -33,8 +34,6 @@ STEP: Final = 30
 """Seconds of one code (RFC 6238)."""
 
 _used: dict[str, int] = {}
-_unknown = passwords.hash_password(secrets.token_urlsafe(16))
-"""Checked for users that there are not, so that the time taken does not tell who exists."""
 
 
 def _with_form_cookie(request: Asked, web: Web, response: Response[str], secret: str) -> Response[str]:
@@ -51,7 +50,7 @@ def _form_secret(request: Asked) -> str:
 
 
 @get("/login", opt=needs(Permission.OPEN), sync_to_thread=True)
-def login_page(request: Asked, web: Web, visitor: Visitor) -> Response[str] | Redirect:
+def login_page(request: Asked, web: Parts, visitor: Who) -> Response[str] | Redirect:
     """The form to log in."""
     onward = own_path(request.query_params.get("next", "/"))
     if visitor.name:
@@ -64,7 +63,7 @@ def login_page(request: Asked, web: Web, visitor: Visitor) -> Response[str] | Re
 
 
 @post("/login", opt=needs(Permission.OPEN), sync_to_thread=True)
-def login(request: Asked, web: Web, visitor: Visitor, form: Form) -> Response[str] | Redirect:
+def login(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Open a session for who knows name, password and, where one is set up, the code."""
     now = web.clock()
     _check_patience(web, visitor.address, now)
@@ -101,7 +100,8 @@ def _check_patience(web: Web, address: str, now: float) -> None:
             wait = max(wait, min(ban.until - now, 86_400.0))
     if wait:
         raise TooManyRequestsException(
-            f"too many failed logins from {address}: try again in {duration(wait)}", headers={"Retry-After": f"{wait:.0f}"}
+            f"too many failed logins from {address}: try again in {duration(wait)}",
+            headers={"Retry-After": f"{wait:.0f}"},
         )
 
 
@@ -110,7 +110,7 @@ def _refused(user: User | None, form: Form) -> str:
     if not ONE_AT_A_TIME.acquire(timeout=WAIT):
         raise ServiceUnavailableException("too many logins at once; try again in a moment")
     try:
-        right = passwords.verify(user.password if user is not None and user.password else _unknown, form.raw("password"))
+        right = passwords.verify(user.password if user is not None else "", form.raw("password"))
     finally:
         ONE_AT_A_TIME.release()
     if user is None or not user.password:
@@ -147,13 +147,13 @@ def _report(web: Web, address: str, account: str, cause: str) -> None:
         "cause": cause, "detail": "/login", "proven": True,
     }  # fmt: skip
     try:
-        web.guard.ask_for_page(Reported, "report_events", events=[event])
+        web.guard.ask_for_page(dict, "report_events", events=[event])
     except RingfenceError as error:
         print(f"web: a login could not be reported to the guard: {error}", flush=True)
 
 
 @post("/logout", opt=needs(Permission.SELF), sync_to_thread=False)
-def logout(web: Web, visitor: Visitor) -> Redirect:
+def logout(web: Parts, visitor: Who) -> Redirect:
     """End this session."""
     if visitor.session is not None:
         web.sessions.close(visitor.session)
@@ -162,7 +162,7 @@ def logout(web: Web, visitor: Visitor) -> Redirect:
 
 
 @get("/welcome/{secret:str}", opt=needs(Permission.OPEN), sync_to_thread=True)
-def welcome_page(request: Asked, web: Web, secret: str) -> Response[str]:
+def welcome_page(request: Asked, web: Parts, secret: FromPath[str]) -> Response[str]:
     """Where a one-time link leads: choose a name and a password."""
     invitation = web.readers.ledger().invitation(_hash(secret))
     if invitation is None or invitation.expires <= web.clock():
@@ -173,7 +173,7 @@ def welcome_page(request: Asked, web: Web, secret: str) -> Response[str]:
 
 
 @post("/welcome/{secret:str}", opt=needs(Permission.OPEN), sync_to_thread=True)
-def welcome(request: Asked, web: Web, visitor: Visitor, form: Form, secret: str) -> Response[str] | Redirect:
+def welcome(request: Asked, web: Parts, visitor: Who, form: Sent, secret: FromPath[str]) -> Response[str] | Redirect:
     """Make the user of a one-time link, or set the password of the one it is for."""
     invitation = web.readers.ledger().invitation(_hash(secret))
     if invitation is None or invitation.expires <= web.clock():
@@ -205,17 +205,17 @@ def _hash(secret: str) -> str:
 
 
 @get("/me", opt=needs(Permission.SELF), sync_to_thread=True)
-def me_page(request: Asked, web: Web, visitor: Visitor) -> Response[str]:
+def me_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
     """One's own login: password and second factor."""
     user = _own(web, visitor)
     secret = pyotp.random_base32()
-    label = pyotp.TOTP(secret).provisioning_uri(user.name, issuer_name="Ringfence")
+    label = pyotp.TOTP(secret).provisioning_uri(name=user.name, issuer_name="Ringfence")
     picture = segno.make(label, error="m").svg_data_uri(scale=4, border=2, dark="#000", light="#fff")
     return show(request, "me", user=user, secret=secret, picture=Markup(picture), label=label)  # noqa: S704
 
 
 @post("/me/password", opt=needs(Permission.SELF), sync_to_thread=True)
-def change_password(web: Web, visitor: Visitor, form: Form) -> Redirect:
+def change_password(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """A new password; every other session of this user ends."""
     user = _own(web, visitor)
     if not passwords.verify(user.password, form.raw("old")):
@@ -226,7 +226,7 @@ def change_password(web: Web, visitor: Visitor, form: Form) -> Redirect:
 
 
 @post("/me/code", opt=needs(Permission.SELF), sync_to_thread=True)
-def change_code(web: Web, visitor: Visitor, form: Form) -> Redirect:
+def change_code(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Set up the second factor, or remove it; both ask for the password."""
     user = _own(web, visitor)
     if not passwords.verify(user.password, form.raw("old")):
@@ -235,7 +235,7 @@ def change_code(web: Web, visitor: Visitor, form: Form) -> Redirect:
         _change_own(web, visitor, totp="")
         done(visitor, "The second factor is removed")
     elif not pyotp.TOTP(form["secret"]).verify(form["code"].replace(" ", ""), valid_window=1):
-        raise RefusedError("this code does not fit the secret: scan the picture again, and look at the clock of your telephone")
+        raise RefusedError("this code does not fit: scan the picture again, and look at the clock of your telephone")
     else:
         _change_own(web, visitor, totp=form["secret"])
         done(visitor, "From now on the login asks for a code, too")

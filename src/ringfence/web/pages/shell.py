@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 from collections.abc import AsyncIterator
-from functools import cache
+from pathlib import Path
 from typing import Any
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import NotFoundException, ServiceUnavailableException
+from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
-from ringfence.web.access import Permission, Visitor, needs, own_path
+from ringfence.web.access import Permission, needs, own_path
+from ringfence.web.frame import THEME_COOKIE, THEMES, version
 from ringfence.web.live import MOST
+from ringfence.web.pages.showing import Asked, Parts, Sent, Who
 from ringfence.web.templating import static_files
-from ringfence.web.web import Form, Web
 
 YEAR = 31_536_000
-THEMES = ("auto", "light", "dark")
-
-
-@cache
-def version() -> str:
-    """A name for all static files as they are: part of their address, so they may be kept for good."""
-    digest = hashlib.blake2b(digest_size=6)
-    for name, content in static_files().items():
-        digest.update(name.encode() + content)
-    return digest.hexdigest()
 
 
 @get("/static/{stamp:str}/{file:path}", opt=needs(Permission.OPEN), sync_to_thread=False)
-def static(stamp: str, file: str) -> Response[bytes]:
+def static(stamp: FromPath[str], file: FromPath[Path]) -> Response[bytes]:
     """A script, style or picture of ours."""
     content = static_files().get(str(file).lstrip("/"))
     if content is None or stamp != version():
@@ -49,7 +40,7 @@ def favicon() -> Response[bytes]:
 
 
 @get("/live", opt=needs(Permission.SEE, Permission.OWN))
-async def live(web: Web, visitor: Visitor) -> Stream:
+async def live(web: Parts, visitor: Who) -> Stream:
     """The names of what changed, as long as the login holds."""
     if web.live.streams >= MOST:
         raise ServiceUnavailableException("too many pages listen at once; this one does not update by itself")
@@ -67,10 +58,10 @@ async def live(web: Web, visitor: Visitor) -> Stream:
 
 
 @post("/theme", opt=needs(Permission.OPEN), sync_to_thread=False)
-def theme(request: Request[Visitor, Any, Any], web: Web, form: Form) -> Redirect:
+def theme(request: Asked, web: Parts, form: Sent) -> Redirect:
     """Light, dark, or what the system says."""
     chosen = form["theme"] if form["theme"] in THEMES else "auto"
-    cookie = Cookie("ringfence-theme", value=chosen, max_age=YEAR, secure=web.secure, samesite="lax", path="/")
+    cookie = Cookie(THEME_COOKIE, value=chosen, max_age=YEAR, secure=web.secure, samesite="lax", path="/")
     return Redirect(own_path(form["back"] or "/"), status_code=303, cookies=[cookie])
 
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response
+from litestar.di import NamedDependency
 from litestar.response import Redirect
 
 from ringfence.web.access import Visitor, own_path
-from ringfence.web.pages.shell import THEMES, version
+from ringfence.web.frame import frame, language_of
 from ringfence.web.web import Form, Web
 
 Asked = Request[Visitor, Any, Any]
+Parts = NamedDependency[Web]
+"""A handler's argument `web`: the parts of the process."""
+Who = NamedDependency[Visitor]
+"""A handler's argument `visitor`: who asks."""
+Sent = NamedDependency[Form]
+"""A handler's argument `form`: the fields that were sent, checked to come from a form of ours."""
 
 
-def show(request: Asked, name: str, status: int = 200, **values: Any) -> Response[str]:
-    """The page `name` with `values`."""
+def show(request: Asked, template: str, status: int = 200, /, **values: Any) -> Response[str]:
+    """The page `template` with `values`."""
     web: Web = request.app.state.web
-    language = web.pages.language(request.headers.get("accept-language", ""))
-    theme = request.cookies.get("ringfence-theme", "auto")
-    frame = {
-        "path": request.url.path, "query": request.url.query, "version": version(),
-        "theme": theme if theme in THEMES else "auto",
-    }  # fmt: skip
-    body = web.render(name, request.user, {**frame, **values}, language)
+    body = web.render(template, request.user, {**frame(request), **values}, language_of(request))
     return Response(body, status_code=status, media_type="text/html")
 
 
