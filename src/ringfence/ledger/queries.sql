@@ -413,3 +413,6 @@ SELECT service, count(*) FROM ban WHERE ended IS NULL GROUP BY service
 
 -- name: note_ban
 UPDATE ban SET note = ?2 WHERE id = ?1
+
+-- name: attackers_between
+SELECT address FROM attacker WHERE address >= :first AND address < :last ORDER BY newest DESC LIMIT :limit
