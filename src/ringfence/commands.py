@@ -47,9 +47,11 @@ from ringfence.orders import (
     refuse,
     target_of,
     until_of,
+    yours,
 )
 from ringfence.policy import load_policy
 from ringfence.policy_text import difference, switch_service
+from ringfence.selfharm import harm_of_policy, harm_of_removal
 from ringfence.whitelist import AT_WORK, covered_bans
 
 MOST_ROWS = 100_000
@@ -162,10 +164,13 @@ class Commands:
         )  # fmt: skip
 
     @command
-    def disallow(self, caller: Caller, *, target: str, service: str = EVERY) -> Done:
+    def disallow(self, caller: Caller, *, target: str, service: str = EVERY, force: bool = False) -> Done:
         """Take an entry off the whitelist."""
         service = known_service(self.guard, service)
         target = target_of(target, hosts=True)
+        reason = harm_of_removal(self.guard, target, service, caller.address) if caller.address else ""
+        if reason and not force:
+            raise refuse(caller, f"{target} stays on the whitelist", yours(caller, reason), "take it off")
         now, origin = self.guard.clock(), origin_of(caller)
         if self.guard.ledger.disallow(target, service, author=caller.user, origin=origin, now=now) is None:
             if target in self.guard.policy.whitelist:
@@ -229,30 +234,36 @@ class Commands:
         return difference(self.guard.policy, load_policy(text, name, services=self.guard.services))
 
     @command
-    def apply_policy(self, caller: Caller, *, text: str, name: str = "policy", note: str = "") -> Applied:
+    def apply_policy(
+        self, caller: Caller, *, text: str, name: str = "policy", note: str = "", force: bool = False
+    ) -> Applied:  # fmt: skip
         """Put `text` into force as a new revision."""
-        changed = self.compare_policy(caller, text=text, name=name)
+        policy = load_policy(text, name, services=self.guard.services)
+        changed = difference(self.guard.policy, policy)
+        reason = harm_of_policy(self.guard, policy, caller.address) if caller.address else ""
+        if reason and not force:
+            raise refuse(caller, "the policy stays as it is", yours(caller, reason), "apply it")
         return Applied(
             revision=self.guard.apply_policy(text, name, caller.user, note, origin_of(caller)), changed=changed
         )
 
     @command
-    def rollback(self, caller: Caller, *, revision: int, note: str = "") -> Applied:
+    def rollback(self, caller: Caller, *, revision: int, note: str = "", force: bool = False) -> Applied:
         """Put revision `revision` into force again, as a new revision."""
         text = self.guard.revision(revision).text
         note = note or f"back to revision {revision}"
-        return self.apply_policy(caller, text=text, name=f"revision {revision}", note=note)
+        return self.apply_policy(caller, text=text, name=f"revision {revision}", note=note, force=force)
 
     @command
-    def switch_service(self, caller: Caller, *, name: str, on: bool) -> Done:
+    def switch_service(self, caller: Caller, *, name: str, on: bool, force: bool = False) -> Done:
         """Judge `name` or not: a new policy revision."""
         service = known_service(self.guard, name)
         word = "on" if on else "off"
         text = switch_service(self.guard.policy_text, service, enabled=on)
         if text == self.guard.policy_text:
             return Done(message=f"{service} is {word} already")
-        revision = self.guard.apply_policy(text, "policy", caller.user, f"{service} switched {word}", origin_of(caller))
-        return Done(message=f"{service} is {word} (policy revision {revision})")
+        applied = self.apply_policy(caller, text=text, note=f"{service} switched {word}", force=force)
+        return Done(message=f"{service} is {word} (policy revision {applied.revision})")
 
     # --- questions
 

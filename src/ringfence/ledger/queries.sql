@@ -555,3 +555,6 @@ DELETE FROM request WHERE decided IS NOT NULL AND id <= :last - :keep
 
 -- name: delete_requests
 DELETE FROM request WHERE user = ?
+
+-- name: attackers_between
+SELECT address FROM attacker WHERE address >= :first AND address < :last ORDER BY newest DESC LIMIT :limit
