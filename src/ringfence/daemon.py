@@ -28,6 +28,7 @@ from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.render import few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
+from ringfence.trial_commands import TrialCommands
 from ringfence.whitelist import resolve
 
 BATCH = 8192
@@ -56,12 +57,14 @@ class Daemon:
         self._stop = asyncio.Event()
         self._reconcile = asyncio.Event()
         self._resolve = asyncio.Event()
+        self._trial = asyncio.Event()
         self._attached: dict[int, Any] = {}
 
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        table = Table(Commands(self.guard), BanCommands(self.guard), LiveCommands(self.guard))
+        sets = (Commands, BanCommands, LiveCommands, TrialCommands)
+        table = Table(*(commands(self.guard) for commands in sets))
         server = ControlServer(settings.control.socket, table, group=settings.control.group)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
@@ -78,7 +81,7 @@ class Daemon:
     async def _work(self) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
-            self._ask_names(), self._watchdog(),
+            self._ask_names(), self._watchdog(), self._keep_trials(),
         ]  # fmt: skip
         try:
             async with asyncio.TaskGroup() as group:
@@ -231,6 +234,20 @@ class Daemon:
                 pipeline.resolved({name: addresses for one in found for name, addresses in one.items()})
             except LedgerError as error:
                 self._ledger_failed(error)
+
+    async def _keep_trials(self) -> None:
+        """Undo, within a second, what nobody confirmed in time; looked at every second while there is anything."""
+        trials = self.guard.trials
+        trials.wake = self._trial.set
+        while True:
+            left = trials.left()
+            await _within(MINUTE if left is None else min(left, TICK), self._trial)
+            self._trial.clear()
+            try:
+                trials.undo_due()
+            except LedgerError as error:
+                self._ledger_failed(error)
+                await asyncio.sleep(TICK)
 
     async def _watchdog(self) -> None:
         while self._notifier.interval:

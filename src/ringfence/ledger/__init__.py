@@ -16,6 +16,7 @@ from ringfence.ledger.facts import (
     Size,
 )
 from ringfence.ledger.store import Ledger
+from ringfence.ledger.trials import Trial
 
 __all__ = [
     "AuditEntry",
@@ -26,4 +27,5 @@ __all__ = [
     "RecordedVerdict",
     "ServiceStatistics",
     "Size",
+    "Trial",
 ]
