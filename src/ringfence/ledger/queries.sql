@@ -558,3 +558,18 @@ DELETE FROM request WHERE user = ?
 
 -- name: attackers_between
 SELECT address FROM attacker WHERE address >= :first AND address < :last ORDER BY newest DESC LIMIT :limit
+
+-- name: last_lockdown
+SELECT max(id) FROM lockdown
+
+-- name: open_trials
+SELECT id, what, undo, began, deadline, author FROM trial WHERE ended IS NULL ORDER BY deadline, id
+
+-- name: trial_outcome
+SELECT outcome FROM trial WHERE id = ?1
+
+-- name: insert_trial
+INSERT INTO trial (what, undo, began, deadline, author) VALUES (?1, ?2, ?3, ?4, ?5)
+
+-- name: end_trial
+UPDATE trial SET ended = ?2, outcome = ?3 WHERE id = ?1 AND ended IS NULL RETURNING what
