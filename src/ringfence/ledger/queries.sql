@@ -405,3 +405,23 @@ SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_free
 SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM attacker) AS attackers,
   (SELECT count(*) FROM ban) AS bans, (SELECT count(*) FROM evidence) AS evidence,
   (SELECT count(*) FROM verdict) AS verdicts
+
+-- ---------------------------------------------------------------- judging recorded events again
+
+-- name: contexts
+SELECT id, service, failed, cause, proven FROM context
+
+-- name: replay_all
+SELECT id, time, address, context, account FROM event WHERE id >= :first AND id <= :last AND time >= :since ORDER BY id
+
+-- name: replay_some
+SELECT id, time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since AND context IN (SELECT value FROM json_each(:contexts))
+ORDER BY id
+
+-- name: busy_addresses
+SELECT address FROM attacker WHERE attempts >= :attempts
+
+-- name: attempts_of
+SELECT address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since AND address IN (SELECT value FROM json_each(:addresses))
