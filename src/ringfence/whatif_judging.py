@@ -72,9 +72,9 @@ class Job(Struct, frozen=True, kw_only=True):
 class Row(Struct, frozen=True, kw_only=True):
     """Somebody who would have been banned by one policy and not by the other.
 
-    `service` is what the ban closes (`EVERY`: all), `rule` what banned first, `since` when; `until` the last end (None:
-    forever). `attempts` and `accounts` (a few) are all of the period at this service, by `address` or, where `target` is
-    a network, from within it. `succeeded`: a login from there went well in the period, last at `success`.
+    `service` is what the ban closes (`EVERY`: all), `rule` what banned first, `since` when, `address` whose attempt
+    decided; `until` is the last end (None: forever). `attempts` and `accounts` (those tried most) are of the whole
+    period at this service, from all of `target`. `succeeded`: a login from there went well, last at `success`.
     """
 
     target: str
@@ -116,7 +116,7 @@ Banned = list[Any]
 
 
 class Judged(Struct):
-    """What one policy did: the bans by pair, the newest successful login of each address, how many events there were."""
+    """What one policy did: bans by pair, the newest successful login of each address, how many events there were."""
 
     bans: dict[Pair, Banned]
     successes: dict[str, float]
@@ -186,30 +186,31 @@ def _judge(plan: Plan, side: str, replay: Replay, progress: Callable[[float], No
     services = plan.judged({context.service for context in contexts.values()})
     failing = {number: each for number, each in contexts.items() if each.failed and each.service in services}
     needed = {*failing, *(number for number, each in contexts.items() if not each.failed)}
+    kind_of = failing.get
     detector = Detector(policy, plan.allow(policy), capacity=plan.job.capacity)
     judged = Judged(bans={}, successes={}, events=0)
-    least = _least(policy, services)
-    busy = replay.busy(least) if least > 1 else None
+    busy = replay.busy(_least(policy, services))
     successes, bans = judged.successes, judged.bans
+    done, size = 0, max(1, span.last - span.first + 1)
     # This loop is long because it is the hot path: a million rows pass it while somebody waits.
     for rows in replay.rows(span, None if len(needed) == len(contexts) else needed):
         events: list[Event] = []
         append = events.append
-        for _, time, address, number, account in rows:
-            context = failing.get(number)
+        for time, address, number, account in rows:
+            context = kind_of(number)
             if context is not None:
-                judged.events += 1
-                if busy is None or address in busy or ":" in address:
+                if address in busy or ":" in address:
                     service, _, cause, proven = context
                     append(Event(time, address, service, account, True, cause, "", proven, "", "", 0, ""))
+                continue
+            if time > successes.get(address, 0.0):
+                successes[address] = time
+            service = contexts[number].service
+            if service in services:
+                append(Event(time, address, service, account, False, "", "", True, "", "", 0, ""))
             else:
-                context = contexts[number]
-                if not context.failed:
-                    if time > successes.get(address, 0.0):
-                        successes[address] = time
-                    if context.service in services:
-                        judged.events += 1
-                        append(Event(time, address, context.service, account, False, "", "", True, "", "", 0, ""))
+                judged.events -= 1
+        judged.events += len(rows)
         for verdict in detector.feed(events):
             if "block" in verdict.actions:
                 pair = (verdict.target, EVERY if verdict.scope == "all" else verdict.service)
@@ -218,7 +219,8 @@ def _judge(plan: Plan, side: str, replay: Replay, progress: Callable[[float], No
                     bans[pair] = [verdict.rule, verdict.time, verdict.until, verdict.address]
                 elif verdict.until > known[2]:
                     known[2] = verdict.until
-        progress((rows[-1][0] - span.first + 1) / max(1, span.last - span.first + 1))
+        done += len(rows)
+        progress(done / size)
     return judged
 
 
@@ -301,7 +303,7 @@ def _tried(
     within = _within(targets, replay.busy(0) if len(single) < len(targets) else single)
     counts: Counter[tuple[str, int, str]] = Counter()
     if within:
-        for rows in replay.attempts(span, {address for addresses in within.values() for address in addresses}):
+        for rows in replay.events_of(span, {address for addresses in within.values() for address in addresses}):
             counts.update(rows)
     by_address: dict[str, list[tuple[str, str, int]]] = {}
     for (address, number, account), count in counts.items():

@@ -412,16 +412,28 @@ SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM attacker) A
 SELECT id, service, failed, cause, proven FROM context
 
 -- name: replay_all
-SELECT id, time, address, context, account FROM event WHERE id >= :first AND id <= :last AND time >= :since ORDER BY id
+SELECT time, address, context, account FROM event WHERE id >= :first AND id <= :last AND time >= :since ORDER BY id
 
 -- name: replay_some
-SELECT id, time, address, context, account FROM event
+SELECT time, address, context, account FROM event
 WHERE id >= :first AND id <= :last AND time >= :since AND context IN (SELECT value FROM json_each(:contexts))
 ORDER BY id
 
 -- name: busy_addresses
 SELECT address FROM attacker WHERE attempts >= :attempts
 
--- name: attempts_of
+-- name: events_expected
+SELECT coalesce(sum(attempts + successes), 0) FROM attacker WHERE address IN (SELECT value FROM json_each(:addresses))
+
+-- name: scan_many
 SELECT address, context, account FROM event
 WHERE id >= :first AND id <= :last AND time >= :since AND address IN (SELECT value FROM json_each(:addresses))
+
+-- name: walk_many
+WITH RECURSIVE chain (id) AS (
+  SELECT newest FROM attacker WHERE address IN (SELECT value FROM json_each(:addresses))
+  UNION ALL
+  SELECT e.previous FROM chain JOIN event e ON e.id = chain.id WHERE e.previous >= :first
+)
+SELECT e.address, e.context, e.account FROM chain JOIN event e ON e.id = chain.id
+WHERE e.id >= :first AND e.id <= :last AND e.time >= :since

@@ -15,6 +15,8 @@ from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.store import Ledger
 
 PAGE = 10_000
+_WALK = 4
+"""How many events are looked through in the time in which one is followed to the one before it."""
 
 
 class Context(NamedTuple):
@@ -49,10 +51,13 @@ class Replay:
     def contexts(self) -> dict[int, Context]:
         """The kinds of events there are."""
         rows = self._ledger._rows("contexts")
-        return {number: Context(service, bool(failed), cause, bool(proven)) for number, service, failed, cause, proven in rows}
+        return {
+            number: Context(service, bool(failed), cause, bool(proven))
+            for number, service, failed, cause, proven in rows
+        }
 
     def rows(self, span: Span, contexts: Collection[int] | None = None) -> Iterator[list[Row]]:
-        """Pages of (number, time, address, context, account), in the order of recording; None: of every kind.
+        """Pages of (time, address, context, account), in the order of recording; None: of every kind.
 
         All pages come from one state of the ledger, whatever the guard writes or prunes meanwhile.
         """
@@ -64,11 +69,16 @@ class Replay:
             while rows := cursor.fetchmany(PAGE):
                 yield rows
 
-    def attempts(self, span: Span, addresses: Collection[str]) -> Iterator[list[Row]]:
-        """Pages of (address, context, account) of all events of `addresses`."""
+    def events_of(self, span: Span, addresses: Collection[str]) -> Iterator[list[Row]]:
+        """Pages of (address, context, account) of all events of `addresses`, in no order.
+
+        Where they are a small part of all, each address's chain is followed; otherwise everything is looked through.
+        """
         values = {**span._asdict(), "addresses": json.dumps(list(addresses))}
+        few = self._ledger._value("events_expected", values) * _WALK <= span.last - span.first
+        complete = self._ledger._value("folded") >= span.last
         with self._ledger._told():
-            cursor = self._ledger._connection.execute(QUERIES["attempts_of"], values)
+            cursor = self._ledger._connection.execute(QUERIES["walk_many" if few and complete else "scan_many"], values)
             while rows := cursor.fetchmany(PAGE):
                 yield rows
 
