@@ -24,7 +24,8 @@ from ringfence.model import EVERY, FOREVER, AllowEntry, Event
 from ringfence.policy import default_policy_text, load_policy
 from ringfence.policy_draft import add_rule, set_rule, set_whitelist
 from ringfence.whatif import Entry, Job, Result, what_if
-from ringfence.whatif_judging import Plan, compare, judge
+from ringfence.whatif_judging import Plan, compare, merged
+from ringfence.whatif_replaying import judge
 
 NOW = 1_800_000_000.0
 DEFAULT = default_policy_text({})
@@ -67,7 +68,8 @@ def job(folder: Path, events: Sequence[Event], before: str, after: str, **more: 
 def asked(job: Job) -> Result:
     """Without processes."""
     plan = Plan(job)
-    return compare(plan, judge(plan, "before"), judge(plan, "after"))
+    tasks = plan.tasks()
+    return compare(plan, merged(tasks, [judge(plan, task) for task in tasks]))
 
 
 def naive(job: Job, events: Sequence[Event], text: str) -> set[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """`python -m ringfence.whatif`: what a changed policy would have done, worked out in a process of its own.
 
 A `Job` comes as one line of JSON on standard input; lines of JSON go out: {"progress": 0.0 … 1.0} about ten times a
-second, and last {"result": …} (see `Result`) or {"error": "…"}. Two children, one for each policy, read the ledger
+second, and last {"result": …} (see `Result`) or {"error": "…"}. Two children share the judging and read the ledger
 without ever writing, at low priority, so that a ban never waits for them. Whoever asked and is not interested any more
 closes either end or sends SIGTERM. (A job that ends with the input instead of a line break is worked out to its end.)
 """
@@ -23,13 +23,13 @@ import msgspec
 from msgspec import Struct
 
 from ringfence.errors import RingfenceError
-from ringfence.whatif_judging import Entry, Job, Judged, Plan, Result, Row, compare, judge
+from ringfence.whatif_judging import Entry, Job, Judged, Plan, Result, Row, Task, compare, merged
+from ringfence.whatif_replaying import judge
 
 __all__ = ["Entry", "Job", "Message", "Result", "Row", "what_if"]
 
 NICE = 10
 EVERY_SECONDS = 0.1
-_SIDES = ("before", "after")
 _JUDGING = 0.95
 """The share of the work that is judging; the rest is comparing."""
 
@@ -52,19 +52,19 @@ def what_if(job: Job, progress: Callable[[float], None] = lambda share: None) ->
     It may raise `Unwanted` to end all. Raises RingfenceError when a policy does not load or the ledger can't be read.
     """
     plan = Plan(job)
+    tasks = plan.tasks()
     context = multiprocessing.get_context("fork")
     children: list[ForkProcess] = []
     pipes: list[Connection] = []
     try:
-        for side in _SIDES:
+        for task in tasks:
             mine, theirs = context.Pipe(duplex=False)
-            child = context.Process(target=_child, args=(plan, side, theirs, [*pipes, mine]), daemon=True)
+            child = context.Process(target=_child, args=(plan, task, theirs, [*pipes, mine]), daemon=True)
             child.start()
             theirs.close()
             children.append(child)
             pipes.append(mine)
-        before, after = _gather(pipes, progress)
-        return compare(plan, before, after)
+        return compare(plan, merged(tasks, _gather(pipes, progress)))
     finally:
         for child in children:
             child.terminate()
@@ -95,8 +95,8 @@ def _gather(pipes: list[Connection], progress: Callable[[float], None]) -> list[
     return [found[at] for at in range(len(pipes))]
 
 
-def _child(plan: Plan, side: str, pipe: Connection, others: list[Connection]) -> None:
-    """Judge by one policy and say how far that is, and last what came of it; ends when nobody listens."""
+def _child(plan: Plan, task: Task, pipe: Connection, others: list[Connection]) -> None:
+    """Do one part of the judging and say how far that is, and last what came of it; ends when nobody listens."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for other in others:
@@ -111,7 +111,7 @@ def _child(plan: Plan, side: str, pipe: Connection, others: list[Connection]) ->
 
     with contextlib.suppress(BrokenPipeError):
         try:
-            judged = judge(plan, side, progress)
+            judged = judge(plan, task, progress)
         except RingfenceError as error:
             pipe.send(str(error))
         else:

@@ -1,34 +1,31 @@
-"""What if: the recorded events judged by one policy, and two such judgements compared.
-
-The detector is the guard's own, from an empty memory at the beginning of the period. Services whose bans can't differ
-are left out, and so are addresses that no rule could ever reach; both are proved by a test against judging everything.
-"""
+"""What if: what is asked and answered, which services and addresses must be judged for it, and the comparison."""
 
 from __future__ import annotations
 
-import gc
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
 
 from ringfence.detect.address import network_of
 from ringfence.detect.allow import AllowList
-from ringfence.detect.detector import Detector
 from ringfence.errors import SettingsError
 from ringfence.ledger import Ledger
 from ringfence.ledger.replay import Context, Replay, Span
-from ringfence.model import EVERY, FOREVER, AllowEntry, Event, Policy
+from ringfence.model import EVERY, FOREVER, AllowEntry, Policy, Rule, Verdict
 from ringfence.policy import load_policy
 from ringfence.whitelist import POLICY
 
 MOST_ROWS = 1_000
 MOST_DAYS = 30
 FEW_ACCOUNTS = 5
+MOST_AT_ONCE = 2_000_000
+"""Events that may be kept in memory by both processes together, some 250 bytes each."""
 DAY = 86_400.0
 
 Pair = tuple[str, str]
@@ -115,12 +112,31 @@ Banned = list[Any]
 """[rule, since, until, deciding address] of one pair, while judging."""
 
 
-class Judged(Struct):
-    """What one policy did: bans by pair, the newest successful login of each address, how many events there were."""
+class Task(NamedTuple):
+    """A part of the work: these sides ("before", "after"), for one half of the addresses or for all (None)."""
 
-    bans: dict[Pair, Banned]
+    sides: tuple[str, ...]
+    half: int | None
+
+
+class Judged(Struct):
+    """What came of a task: bans by side and pair, the newest successful login of each address, how many events."""
+
+    bans: dict[str, dict[Pair, Banned]]
     successes: dict[str, float]
     events: int
+
+    def ban(self, side: str, verdicts: Iterable[Verdict]) -> None:
+        """Take up what the detector of one side said."""
+        bans = self.bans[side]
+        for verdict in verdicts:
+            if "block" in verdict.actions:
+                pair = (verdict.target, EVERY if verdict.scope == "all" else verdict.service)
+                known = bans.get(pair)
+                if known is None:
+                    bans[pair] = [verdict.rule, verdict.time, verdict.until, verdict.address]
+                elif verdict.until > known[2]:
+                    known[2] = verdict.until
 
 
 class Plan:
@@ -161,105 +177,74 @@ class Plan:
         differing = self.services(known)
         return {*differing, *(name for name in known if self._closes_all(name))} if differing else set()
 
+    def tasks(self) -> list[Task]:
+        """The work in two parts of much the same size.
+
+        Addresses (with their networks, where these count) are judged independently of each other, unless a rule counts
+        by account; so each part can take half of them, for both sides, and go through them one after the other, which
+        is twice as fast as through all of them at once. That takes memory for each event, so it has a limit.
+        """
+        with closing(Ledger.open_reader(Path(self.job.ledger))) as ledger:
+            replay = Replay(ledger)
+            known = {context.service for context in replay.contexts().values()}
+            span = replay.span(self.since)
+        by_account = any(rule.per == "account" for rule in self.rules(self.judged(known)))
+        if by_account or span.last - span.first >= MOST_AT_ONCE:
+            return [Task(("before",), None), Task(("after",), None)]
+        return [Task(("before", "after"), 0), Task(("before", "after"), 1)]
+
+    @property
+    def since(self) -> float:
+        """The beginning of the period."""
+        return self.job.now - self.job.days * DAY
+
+    def rules(self, services: Iterable[str]) -> list[Rule]:
+        """What holds for any of `services` on any side."""
+        return [
+            rule for service in services for policy in (self.before, self.after) for rule in policy.rules_for(service)
+        ]
+
     def _closes_all(self, service: str) -> bool:
         rules = (*self.before.rules_for(service), *self.after.rules_for(service))
         return any(rule.scope == "all" and "block" in rule.actions for rule in rules)
 
 
-def judge(plan: Plan, side: str, progress: Callable[[float], None] = lambda share: None) -> Judged:
-    """Run one policy over the period's events; `progress` hears how much is done, 0 … 1, every few thousand events."""
-    ledger = Ledger.open_reader(Path(plan.job.ledger))
-    collecting = gc.isenabled()
-    gc.disable()  # Millions of events and no cycles among them.
-    try:
-        return _judge(plan, side, Replay(ledger), progress)
-    finally:
-        ledger.close()
-        if collecting:
-            gc.enable()
+def merged(tasks: Sequence[Task], found: Sequence[Judged]) -> Judged:
+    """The parts of the work put together."""
+    whole = Judged(bans={"before": {}, "after": {}}, successes={}, events=0)
+    for task, part in zip(tasks, found, strict=True):
+        for side, bans in part.bans.items():
+            whole.bans[side].update(bans)
+        whole.successes.update(part.successes)
+        whole.events += part.events if "after" in task.sides else 0
+    return whole
 
 
-def _judge(plan: Plan, side: str, replay: Replay, progress: Callable[[float], None]) -> Judged:
-    span = replay.span(plan.job.now - plan.job.days * DAY)
-    contexts = replay.contexts()
-    policy = plan.policy(side)
-    services = plan.judged({context.service for context in contexts.values()})
-    failing = {number: each for number, each in contexts.items() if each.failed and each.service in services}
-    needed = {*failing, *(number for number, each in contexts.items() if not each.failed)}
-    kind_of = failing.get
-    detector = Detector(policy, plan.allow(policy), capacity=plan.job.capacity)
-    judged = Judged(bans={}, successes={}, events=0)
-    busy = replay.busy(_least(policy, services))
-    successes, bans = judged.successes, judged.bans
-    done, size = 0, max(1, span.last - span.first + 1)
-    # This loop is long because it is the hot path: a million rows pass it while somebody waits.
-    for rows in replay.rows(span, None if len(needed) == len(contexts) else needed):
-        events: list[Event] = []
-        append = events.append
-        for time, address, number, account in rows:
-            context = kind_of(number)
-            if context is not None:
-                if address in busy or ":" in address:
-                    service, _, cause, proven = context
-                    append(Event(time, address, service, account, True, cause, "", proven, "", "", 0, ""))
-                continue
-            if time > successes.get(address, 0.0):
-                successes[address] = time
-            service = contexts[number].service
-            if service in services:
-                append(Event(time, address, service, account, False, "", "", True, "", "", 0, ""))
-            else:
-                judged.events -= 1
-        judged.events += len(rows)
-        for verdict in detector.feed(events):
-            if "block" in verdict.actions:
-                pair = (verdict.target, EVERY if verdict.scope == "all" else verdict.service)
-                known = bans.get(pair)
-                if known is None:
-                    bans[pair] = [verdict.rule, verdict.time, verdict.until, verdict.address]
-                elif verdict.until > known[2]:
-                    known[2] = verdict.until
-        done += len(rows)
-        progress(done / size)
-    return judged
-
-
-def _least(policy: Policy, services: Iterable[str]) -> int:
-    """With fewer attempts than this an IPv4 address can't be banned; 1 where others' attempts count with its own."""
-    least = 1 << 30
-    for service in services:
-        for rule in policy.rules_for(service):
-            if rule.failures is not None:
-                if rule.per != "address":
-                    return 1
-                least = min(least, rule.failures)
-    return least
-
-
-def compare(plan: Plan, before: Judged, after: Judged) -> Result:
+def compare(plan: Plan, judged: Judged) -> Result:
     """Who would have been banned by only one of the two."""
     job = plan.job
     ledger = Ledger.open_reader(Path(job.ledger))
     try:
         replay = Replay(ledger)
-        span, contexts = replay.span(job.now - job.days * DAY), replay.contexts()
+        span, contexts = replay.span(plan.since), replay.contexts()
         services = set(plan.services({context.service for context in contexts.values()}))
         counting = {*services, EVERY}
-        old = {pair for pair in before.bans if pair[1] in counting}
-        new = {pair for pair in after.bans if pair[1] in counting}
+        before, after = judged.bans["before"], judged.bans["after"]
+        old = {pair for pair in before if pair[1] in counting}
+        new = {pair for pair in after if pair[1] in counting}
         added, removed = new - old, old - new
-        successes = _successes({*added, *removed}, {**before.successes, **after.successes})
-        best_added = _best(added, after.bans, successes)
-        best_removed = _best(removed, before.bans, successes)
+        successes = _successes({*added, *removed}, judged.successes)
+        best_added = _best(added, after, successes)
+        best_removed = _best(removed, before, successes)
         tried = _tried(replay, span, contexts, {*best_added, *best_removed})
     finally:
         ledger.close()
     return Result(
-        since=span.since, now=job.now, events=after.events, services=tuple(sorted(services)),
+        since=span.since, now=job.now, events=judged.events, services=tuple(sorted(services)),
         before=len({target for target, _ in old}), after=len({target for target, _ in new}),
-        added=_rows(best_added, after.bans, successes, tried), added_total=len(added),
+        added=_rows(best_added, after, successes, tried), added_total=len(added),
         added_succeeded=sum(target in successes for target, _ in added),
-        removed=_rows(best_removed, before.bans, successes, tried), removed_total=len(removed),
+        removed=_rows(best_removed, before, successes, tried), removed_total=len(removed),
         removed_succeeded=sum(target in successes for target, _ in removed),
     )  # fmt: skip
 
@@ -300,7 +285,7 @@ def _tried(
     """How many attempts there were behind each pair, and the accounts that were tried most."""
     targets = {target for target, _ in pairs}
     single = [target for target in targets if "/" not in target]
-    within = _within(targets, replay.busy(0) if len(single) < len(targets) else single)
+    within = _within(targets, replay.addresses() if len(single) < len(targets) else single)
     counts: Counter[tuple[str, int, str]] = Counter()
     if within:
         for rows in replay.events_of(span, {address for addresses in within.values() for address in addresses}):

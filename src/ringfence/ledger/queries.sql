@@ -411,16 +411,34 @@ SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM attacker) A
 -- name: contexts
 SELECT id, service, failed, cause, proven FROM context
 
+-- The second character is the same for all of an IPv4 /8 or an IPv6 /16.
+
 -- name: replay_all
-SELECT time, address, context, account FROM event WHERE id >= :first AND id <= :last AND time >= :since ORDER BY id
+SELECT time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since
+ORDER BY id
 
 -- name: replay_some
 SELECT time, address, context, account FROM event
-WHERE id >= :first AND id <= :last AND time >= :since AND context IN (SELECT value FROM json_each(:contexts))
+WHERE id >= :first AND id <= :last AND time >= :since
+  AND context IN (SELECT value FROM json_each(:contexts))
 ORDER BY id
 
--- name: busy_addresses
-SELECT address FROM attacker WHERE attempts >= :attempts
+-- name: replay_all_half
+SELECT time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since
+  AND coalesce(unicode(substr(address, 2, 1)), 0) & 1 = :half
+ORDER BY id
+
+-- name: replay_some_half
+SELECT time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since
+  AND context IN (SELECT value FROM json_each(:contexts))
+  AND coalesce(unicode(substr(address, 2, 1)), 0) & 1 = :half
+ORDER BY id
+
+-- name: every_address
+SELECT address FROM attacker
 
 -- name: events_expected
 SELECT coalesce(sum(attempts + successes), 0) FROM attacker WHERE address IN (SELECT value FROM json_each(:addresses))

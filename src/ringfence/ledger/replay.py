@@ -56,14 +56,16 @@ class Replay:
             for number, service, failed, cause, proven in rows
         }
 
-    def rows(self, span: Span, contexts: Collection[int] | None = None) -> Iterator[list[Row]]:
+    def rows(self, span: Span, contexts: Collection[int] | None = None, half: int | None = None) -> Iterator[list[Row]]:
         """Pages of (time, address, context, account), in the order of recording; None: of every kind.
 
+        With `half` (0 or 1) only about half of the addresses; all of a network of IPv4 /8 or IPv6 /16 are in the same.
         All pages come from one state of the ledger, whatever the guard writes or prunes meanwhile.
         """
-        name, values = "replay_all", {**span._asdict()}
+        name = f"replay_{'all' if contexts is None else 'some'}{'' if half is None else '_half'}"
+        values: dict[str, object] = {**span._asdict(), "half": half}
         if contexts is not None:
-            name, values["contexts"] = "replay_some", json.dumps(sorted(contexts))
+            values["contexts"] = json.dumps(sorted(contexts))
         with self._ledger._told():
             cursor = self._ledger._connection.execute(QUERIES[name], values)
             while rows := cursor.fetchmany(PAGE):
@@ -82,9 +84,9 @@ class Replay:
             while rows := cursor.fetchmany(PAGE):
                 yield rows
 
-    def busy(self, attempts: int) -> set[str]:
-        """The addresses with at least so many attempts, and those whose newest events are not summed up yet."""
-        found = {address for (address,) in self._ledger._rows("busy_addresses", {"attempts": attempts})}
+    def addresses(self) -> set[str]:
+        """Every address that is known."""
+        found = {address for (address,) in self._ledger._rows("every_address")}
         folded = self._ledger._value("folded")
         found.update(address for address, _ in self._ledger._rows("unfolded_addresses", {"folded": folded}))
         return found
