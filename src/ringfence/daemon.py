@@ -27,6 +27,7 @@ from ringfence.guard import Guard
 from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.render import few, plural, rule_in_brief, safe
+from ringfence.report_commands import ReportCommands
 from ringfence.settings import Settings, load_settings
 from ringfence.trial_commands import TrialCommands
 from ringfence.whitelist import resolve
@@ -63,7 +64,7 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        sets = (Commands, BanCommands, LiveCommands, TrialCommands)
+        sets = (Commands, BanCommands, LiveCommands, ReportCommands, TrialCommands)
         table = Table(*(commands(self.guard) for commands in sets))
         server = ControlServer(settings.control.socket, table, group=settings.control.group)
         self._listen()  # before anybody is answered: who is answered may send signals

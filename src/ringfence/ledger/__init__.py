@@ -12,6 +12,7 @@ from ringfence.ledger.facts import (
     PolicyRevision,
     Recorded,
     RecordedVerdict,
+    ReportMark,
     ServiceStatistics,
     Size,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "PolicyRevision",
     "Recorded",
     "RecordedVerdict",
+    "ReportMark",
     "ServiceStatistics",
     "Size",
     "Trial",

@@ -94,3 +94,11 @@ class Size(Struct, frozen=True, kw_only=True):
     bans_capacity: int
     bans_overflow: int
     forgotten: int
+
+
+class ReportMark(Struct, frozen=True, kw_only=True):
+    """What a report of an application is known by: it counts once for the same `token` and `key`."""
+
+    token: int
+    key: str
+    events: int

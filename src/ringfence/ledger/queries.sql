@@ -431,3 +431,15 @@ INSERT INTO trial (what, undo, began, deadline, author) VALUES (?1, ?2, ?3, ?4, 
 
 -- name: end_trial
 UPDATE trial SET ended = ?2, outcome = ?3 WHERE id = ?1 AND ended IS NULL RETURNING what
+
+-- name: prune_trials
+DELETE FROM trial WHERE id IN (SELECT id FROM trial WHERE ended < :limit LIMIT :rows)
+
+-- name: reported
+SELECT events FROM reported WHERE token = ?1 AND key = ?2 AND time > ?3
+
+-- name: insert_reported
+INSERT OR REPLACE INTO reported (token, key, time, events) VALUES (?1, ?2, ?3, ?4)
+
+-- name: prune_reported
+DELETE FROM reported WHERE (token, key) IN (SELECT token, key FROM reported WHERE time < :limit ORDER BY time LIMIT :rows)
