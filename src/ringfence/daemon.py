@@ -32,6 +32,7 @@ from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.people_commands import PeopleCommands
 from ringfence.render import duration, few, plural, rule_in_brief, safe
+from ringfence.report_commands import ReportCommands
 from ringfence.settings import Settings, load_settings
 from ringfence.trial_commands import TrialCommands
 from ringfence.webprocess import WebProcess
@@ -71,7 +72,7 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, TrialCommands)
+        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
         server = ControlServer(

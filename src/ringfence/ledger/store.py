@@ -10,7 +10,7 @@ import msgspec
 from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
 from ringfence.ledger.events import FOLD, LIVE, storable
-from ringfence.ledger.facts import Recorded
+from ringfence.ledger.facts import Recorded, ReportMark
 from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.people import PeopleStore
 from ringfence.ledger.sql import QUERIES
@@ -55,24 +55,25 @@ class Ledger(PeopleStore, TimelineStore):
 
     def record(
         self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float,
-        *, held: Sequence[Event] = (), released: Sequence[Event] = (),
+        *, held: Sequence[Event] = (), released: Sequence[Event] = (), mark: ReportMark | None = None,
     ) -> Recorded:  # fmt: skip
         """Commit events, verdicts with the bans they make, and read positions: all or nothing.
 
         `held` are sightings that wait for a later line and must outlive us, `released` those that wait no longer.
+        `mark` is kept with events that an application reported, so that the same report counts nothing again.
 
         Survives a kill at any instant (no fsync: a power cut may take back the last batches, positions included).
         """
         try:
-            return self._record(events, verdicts, positions, now, held, released)
+            return self._record(events, verdicts, positions, now, held, released, mark)
         except UnicodeEncodeError:
             events = [storable(event) for event in events]
             held = [storable(event) for event in held]
-            return self._record(events, verdicts, positions, now, held, released)
+            return self._record(events, verdicts, positions, now, held, released, mark)
 
     def _record(
         self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float,
-        held: Sequence[Event], released: Sequence[Event],
+        held: Sequence[Event], released: Sequence[Event], mark: ReportMark | None,
     ) -> Recorded:  # fmt: skip
         with self._writing():
             self._now = now
@@ -83,6 +84,8 @@ class Ledger(PeopleStore, TimelineStore):
                 many = self._connection.executemany
                 many(QUERIES["hold"], [(_held_key(event), msgspec.json.encode(event)) for event in held])
                 many(QUERIES["release"], [(_held_key(event),) for event in released])
+            if mark is not None:
+                self._run("insert_reported", (mark.token, mark.key, now, mark.events))
             draft = self._judge(verdicts, events, now)
             if len(events) < LIVE or self._unfolded() >= FOLD:
                 self._fold(now)
@@ -100,6 +103,11 @@ class Ledger(PeopleStore, TimelineStore):
             before = self._used()
             while self._prune_events(now, 2 * FOLD) and self._used() >= before:
                 pass
+
+    def reported(self, token: int, key: str, now: float) -> int | None:
+        """How many events a report had that was taken within the last day; None when there was none with this key."""
+        row = self._row("reported", (token, key, now - DAY))
+        return int(row[0]) if row else None
 
     def positions(self) -> dict[str, Position]:
         """Where reading continues, by source."""
