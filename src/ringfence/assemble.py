@@ -90,20 +90,13 @@ def lock(path: Path) -> IO[bytes]:
 def all_services(catalogue: Catalogue, settings: Settings) -> dict[str, Service]:
     """The services of the catalogue, with the ports and titles that the settings give them, and the settings' own."""
     services = dict(catalogue.services)
-    web = web_ports(settings)
-    if web and "web" in services:
-        services["web"] = structs.replace(services["web"], ports=web)
+    port = settings.web.listen[1]
+    if "web" in services:
+        services["web"] = structs.replace(services["web"], ports=(("tcp", port, port),))
     for name, given in settings.services.items():
         known = services.get(name, Service(name=name, title=name.upper()))
         services[name] = structs.replace(known, title=given.title or known.title, ports=given.ports or known.ports)
     return services
-
-
-def web_ports(settings: Settings) -> tuple[tuple[str, int, int], ...]:
-    """The ports that our own page listens on, as far as the settings say so (`[web] listen`, "ADDRESS:PORT")."""
-    listen = getattr(getattr(settings, "web", None), "listen", "")
-    port = str(listen).rpartition(":")[2]
-    return (("tcp", int(port), int(port)),) if port.isdecimal() else ()
 
 
 def policy_in_force(
