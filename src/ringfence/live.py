@@ -20,7 +20,8 @@ MOST_PACKETS = 200
 class Pulse(Struct, frozen=True, kw_only=True):
     """How the guard is. `guarded` is True only when nothing at all is in `problems`.
 
-    bans_missing: running bans that are not known to be in force; waiting: decided, and on their way to the kernel.
+    bans_missing: running bans that are not known to be in force; waiting: decided, and on their way to the kernel;
+    services: the names that a ban or a whitelist entry may have.
     """
 
     guarded: bool
@@ -39,6 +40,7 @@ class Pulse(Struct, frozen=True, kw_only=True):
     bans_running: int
     bans_missing: int
     waiting: int
+    services: list[str] = []
 
 
 class Bucket(Struct, frozen=True, kw_only=True):
@@ -116,6 +118,7 @@ def pulse(guard: Guard) -> Pulse:
         lockdown=LockdownRow.of(guard.ledger.lockdown(guard.clock()), barrier.lockdown_in_force),
         trials=guard.trials.rows(), whitelisted=guard.whitelist.count(), sources=guard.watch.rows(),
         bans_running=running, bans_missing=missing(guard, running), waiting=guard.pipeline.waiting,
+        services=sorted(guard.services),
     )  # fmt: skip
 
 
