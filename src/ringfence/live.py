@@ -5,13 +5,14 @@ Nothing here looks through the bans or the events of the ledger, so an answer co
 
 from __future__ import annotations
 
+import psutil
 from msgspec import Struct
 
 import ringfence
-from ringfence.answers import LockdownRow, SourceRow, stamp
+from ringfence.answers import LockdownRow, SourceRow, StoreRow, UnknownRow, stamp
 from ringfence.control import Caller, command
 from ringfence.guard import Guard
-from ringfence.reports import headline, missing
+from ringfence.reports import headline, missing, tracked_store
 
 
 class Pulse(Struct, frozen=True, kw_only=True):
@@ -37,6 +38,24 @@ class Pulse(Struct, frozen=True, kw_only=True):
     waiting: int
 
 
+class Vitals(Struct, frozen=True, kw_only=True):
+    """What `diag` tells, as far as the guard knows it without counting rows; the page counts those itself.
+
+    `entries`: tracked addresses by service; `max_bytes`, `bans_capacity`: the limits of the ledger.
+    """
+
+    resident: int
+    uptime: float
+    cpu_seconds: float
+    tracked: StoreRow
+    max_bytes: int
+    bans_capacity: int
+    entries: dict[str, int]
+    sources: list[SourceRow]
+    unreadable_times: int
+    unknown: list[UnknownRow]
+
+
 class LiveCommands:
     """Questions that are asked every second."""
 
@@ -47,6 +66,11 @@ class LiveCommands:
     def pulse(self, caller: Caller) -> Pulse:
         """How the guard is, from memory."""
         return pulse(self.guard)
+
+    @command
+    def vitals(self, caller: Caller) -> Vitals:
+        """Memory, lists and sources of the guard, from memory."""
+        return vitals(self.guard)
 
 
 def pulse(guard: Guard) -> Pulse:
@@ -61,4 +85,17 @@ def pulse(guard: Guard) -> Pulse:
         lockdown=LockdownRow.of(guard.ledger.lockdown(guard.clock()), barrier.lockdown_in_force),
         whitelisted=guard.whitelist.count(), sources=guard.watch.rows(), bans_running=running,
         bans_missing=missing(guard, running), waiting=guard.pipeline.waiting,
+    )  # fmt: skip
+
+
+def vitals(guard: Guard) -> Vitals:
+    """Memory, lists and sources, from memory."""
+    process = psutil.Process()
+    times = process.cpu_times()
+    tracked = guard.detector.statistics()
+    return Vitals(
+        resident=process.memory_info().rss, uptime=guard.clock() - guard.started,
+        cpu_seconds=times.user + times.system, tracked=tracked_store(tracked),
+        max_bytes=guard.ledger.max_bytes, bans_capacity=guard.ledger.bans_capacity, entries=tracked.services,
+        sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(), unknown=guard.watch.unknown(),
     )  # fmt: skip
