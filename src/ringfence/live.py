@@ -5,14 +5,15 @@ Nothing here looks through the bans or the events of the ledger, so an answer co
 
 from __future__ import annotations
 
+import psutil
 from msgspec import Struct
 
 import ringfence
-from ringfence.answers import LockdownRow, SourceRow, TrialRow, stamp
+from ringfence.answers import LockdownRow, SourceRow, StoreRow, TrialRow, UnknownRow, stamp
 from ringfence.control import Caller, command
 from ringfence.errors import RingfenceError
 from ringfence.guard import Guard
-from ringfence.reports import headline, missing
+from ringfence.reports import headline, missing, tracked_store
 
 MOST_PACKETS = 200
 
@@ -81,6 +82,24 @@ class Figures(Struct, frozen=True, kw_only=True):
     sources: list[SourceRow]
 
 
+class Vitals(Struct, frozen=True, kw_only=True):
+    """What `diag` tells, as far as the guard knows it without counting rows; the page counts those itself.
+
+    `entries`: tracked addresses by service; `max_bytes`, `bans_capacity`: the limits of the ledger.
+    """
+
+    resident: int
+    uptime: float
+    cpu_seconds: float
+    tracked: StoreRow
+    max_bytes: int
+    bans_capacity: int
+    entries: dict[str, int]
+    sources: list[SourceRow]
+    unreadable_times: int
+    unknown: list[UnknownRow]
+
+
 class LiveCommands:
     """Questions that are asked every second."""
 
@@ -104,6 +123,11 @@ class LiveCommands:
             raise RingfenceError(f"packets of at most {MOST_PACKETS} bans can be asked for at once, not {len(ids)}")
         bans = (self.guard.ledger.ban_by_id(number) for number in dict.fromkeys(ids))
         return self.guard.barrier.packets_of([ban for ban in bans if ban is not None and ban.ended is None])
+
+    @command
+    def vitals(self, caller: Caller) -> Vitals:
+        """Memory, lists and sources of the guard, from memory."""
+        return vitals(self.guard)
 
 
 def pulse(guard: Guard) -> Pulse:
@@ -133,4 +157,17 @@ def figures(guard: Guard) -> Figures:
         held_sightings=guard.parser.attempts.waiting(), names_waiting=len(guard.pipeline.names),
         bans_running=running, bans_capacity=guard.settings.bans.capacity, trials=len(guard.trials.open),
         guarded=not guard.problems(), blocks=guard.barrier.blocks, sources=guard.watch.rows(),
+    )  # fmt: skip
+
+
+def vitals(guard: Guard) -> Vitals:
+    """Memory, lists and sources, from memory."""
+    process = psutil.Process()
+    times = process.cpu_times()
+    tracked = guard.detector.statistics()
+    return Vitals(
+        resident=process.memory_info().rss, uptime=guard.clock() - guard.started,
+        cpu_seconds=times.user + times.system, tracked=tracked_store(tracked),
+        max_bytes=guard.ledger.max_bytes, bans_capacity=guard.ledger.bans_capacity, entries=tracked.services,
+        sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(), unknown=guard.watch.unknown(),
     )  # fmt: skip
