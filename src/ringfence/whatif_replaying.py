@@ -27,6 +27,7 @@ _READING = 0.4
 _WAVE = 500
 """Units that are judged at the same time."""
 _PIECE = 32
+_NAMES = 100_000
 _FRESH = 100_000
 """Events after which a new detector takes over, so that there is little to remember: addresses are done for good."""
 
@@ -118,24 +119,28 @@ class _Judging:
         by_network = self._by_network
         ipv4 = min(policy.limits.ipv4_network for policy in policies) if by_network else 32
         done, good, kept = 0, self._good, 0
-        # A million rows pass this loop while somebody waits.
+        names: dict[str, str] = {}
+        # A million rows pass this loop while somebody waits; texts that many of them share are kept once.
         for rows in self._rows():
-            for row in rows:
-                key = row[1]
-                if row[2] in good:
-                    self._succeeded(row[0], key, good[row[2]])
+            for time, address, number, account in rows:
+                if number in good:
+                    self._succeeded(time, address, good[number])
                     continue
                 kept += 1
-                if by_network or ":" in key:
-                    address = key
-                    key = keys.get(address)
-                    if key is None:
-                        key = keys[address] = _network(address, ipv4, ipv6)
+                key = address
+                if by_network or ":" in address:
+                    known = keys.get(address)
+                    key = known or keys.setdefault(address, _network(address, ipv4, ipv6))
+                account = names.setdefault(account, account)
                 group = groups.get(key)
                 if group is None:
-                    groups[key] = [row]
+                    groups[key] = [(time, address, number, account)]
+                elif key == address:
+                    group.append((time, group[0][1], number, account))
                 else:
-                    group.append(row)
+                    group.append((time, address, number, account))
+            if len(names) > _NAMES:
+                names.clear()
             done += len(rows)
             self._progress(min(1.0, 2 * done / self._size) * _READING)
         self._judged.events += kept
