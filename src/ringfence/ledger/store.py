@@ -48,8 +48,12 @@ class Ledger(PeopleStore, AccountStore):
     @classmethod
     def open_reader(cls, path: Path) -> Ledger:
         """Open an existing ledger for reading beside the guard; every write raises LedgerError."""
-        if not path.exists():
-            raise LedgerError(f"{path}: there is no ledger; start the guard first")
+        try:
+            path.stat()
+        except FileNotFoundError as error:
+            raise LedgerError(f"{path}: there is no ledger; start the guard first") from error
+        except OSError as error:
+            raise LedgerError(f"{path}: can't be reached: {error.strerror}; check the rights of its folders") from error
         check_header(path)
         return cls(path, writable=False, bans_capacity=0, keep_events=0, max_bytes=0)
 

@@ -15,6 +15,7 @@ from ringfence.parse.addresses import AddressSet
 from ringfence.settings import Settings
 from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
+from ringfence.web.counting import Counts
 from ringfence.web.live import Live
 from ringfence.web.reading import Readers
 from ringfence.web.sessions import Sessions
@@ -98,6 +99,7 @@ class Web:
         self.clock = clock
         self.started = clock()
         self.readers = Readers(settings.ledger.path)
+        self.counts = Counts(self.readers)
         self.guard = Guard(settings.control.socket)
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringfence.web.pages import login, shell
+from ringfence.web.pages import audit, diagnostics, keys, login, people, shell, warnings
 
-ROUTES: list[Any] = [*login.ROUTES, *shell.ROUTES]
+ROUTES: list[Any] = [
+    *login.ROUTES, *shell.ROUTES, *warnings.ROUTES, *diagnostics.ROUTES, *audit.ROUTES, *people.ROUTES, *keys.ROUTES,
+]  # fmt: skip
