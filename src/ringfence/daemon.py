@@ -32,6 +32,7 @@ from ringfence.notify import Notifier
 from ringfence.people_commands import PeopleCommands
 from ringfence.render import duration, few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
+from ringfence.trial_commands import TrialCommands
 from ringfence.webprocess import WebProcess
 from ringfence.whitelist import resolve
 
@@ -63,12 +64,14 @@ class Daemon:
         self._stop = asyncio.Event()
         self._reconcile = asyncio.Event()
         self._resolve = asyncio.Event()
+        self._trial = asyncio.Event()
         self._attached: dict[int, Any] = {}
 
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        table = Table(*(make(self.guard) for make in (Commands, BanCommands, LiveCommands, PeopleCommands)))
+        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, TrialCommands)
+        table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
         server = ControlServer(
             settings.control.socket, table, group=settings.control.group, web_uid=page.uid if page else None
@@ -91,7 +94,7 @@ class Daemon:
     async def _work(self) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
-            self._ask_names(), self._watchdog(),
+            self._ask_names(), self._watchdog(), self._keep_trials(),
         ]  # fmt: skip
         if self.guard.settings.web.start:
             jobs.append(WebProcess(self.guard.settings, self.guard.say).run())
@@ -246,6 +249,20 @@ class Daemon:
                 pipeline.resolved({name: addresses for one in found for name, addresses in one.items()})
             except LedgerError as error:
                 self._ledger_failed(error)
+
+    async def _keep_trials(self) -> None:
+        """Undo, within a second, what nobody confirmed in time; looked at every second while there is anything."""
+        trials = self.guard.trials
+        trials.wake = self._trial.set
+        while True:
+            left = trials.left()
+            await _within(MINUTE if left is None else min(left, TICK), self._trial)
+            self._trial.clear()
+            try:
+                trials.undo_due()
+            except LedgerError as error:
+                self._ledger_failed(error)
+                await asyncio.sleep(TICK)
 
     async def _watchdog(self) -> None:
         while self._notifier.interval:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 import ringfence
-from ringfence.answers import LockdownRow, SourceRow, stamp
+from ringfence.answers import LockdownRow, SourceRow, TrialRow, stamp
 from ringfence.control import Caller, command
 from ringfence.guard import Guard
 from ringfence.reports import headline, missing
@@ -30,6 +30,7 @@ class Pulse(Struct, frozen=True, kw_only=True):
     started: str
     policy_revision: int
     lockdown: LockdownRow
+    trials: list[TrialRow]
     whitelisted: int
     sources: list[SourceRow]
     bans_running: int
@@ -59,6 +60,6 @@ def pulse(guard: Guard) -> Pulse:
         problems=problems, notices=guard.notices(), mode=barrier.mode, blocks=barrier.blocks,
         version=ringfence.__version__, started=stamp(guard.started), policy_revision=guard.policy_revision,
         lockdown=LockdownRow.of(guard.ledger.lockdown(guard.clock()), barrier.lockdown_in_force),
-        whitelisted=guard.whitelist.count(), sources=guard.watch.rows(), bans_running=running,
-        bans_missing=missing(guard, running), waiting=guard.pipeline.waiting,
+        trials=guard.trials.rows(), whitelisted=guard.whitelist.count(), sources=guard.watch.rows(),
+        bans_running=running, bans_missing=missing(guard, running), waiting=guard.pipeline.waiting,
     )  # fmt: skip

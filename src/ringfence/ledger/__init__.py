@@ -20,6 +20,7 @@ from ringfence.ledger.facts import (
     User,
 )
 from ringfence.ledger.store import Ledger
+from ringfence.ledger.trials import Trial
 
 __all__ = [
     "AuditEntry",
@@ -32,6 +33,7 @@ __all__ = [
     "ServiceStatistics",
     "Size",
     "Token",
+    "Trial",
     "UnbanRequest",
     "User",
 ]
