@@ -12,6 +12,7 @@ from ringfence.answers import LockdownRow, SourceRow, TrialRow, stamp
 from ringfence.control import Caller, command
 from ringfence.guard import Guard
 from ringfence.reports import headline, missing
+from ringfence.values import format_ports
 
 
 class Pulse(Struct, frozen=True, kw_only=True):
@@ -38,6 +39,14 @@ class Pulse(Struct, frozen=True, kw_only=True):
     waiting: int
 
 
+class ServiceName(Struct, frozen=True, kw_only=True):
+    """A service, what it is called and which ports a ban closes."""
+
+    name: str
+    title: str
+    ports: tuple[str, ...]
+
+
 class LiveCommands:
     """Questions that are asked every second."""
 
@@ -48,6 +57,14 @@ class LiveCommands:
     def pulse(self, caller: Caller) -> Pulse:
         """How the guard is, from memory."""
         return pulse(self.guard)
+
+    @command
+    def services(self, caller: Caller) -> list[ServiceName]:
+        """The services that there are, by name: what can be chosen on a page."""
+        return [
+            ServiceName(name=name, title=one.title, ports=tuple(map(format_ports, one.ports)))
+            for name, one in sorted(self.guard.services.items())
+        ]
 
 
 def pulse(guard: Guard) -> Pulse:
