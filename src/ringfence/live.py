@@ -12,13 +12,13 @@ from ringfence.answers import LockdownRow, SourceRow, TrialRow, stamp
 from ringfence.control import Caller, command
 from ringfence.guard import Guard
 from ringfence.reports import headline, missing
-from ringfence.values import format_ports
 
 
 class Pulse(Struct, frozen=True, kw_only=True):
     """How the guard is. `guarded` is True only when nothing at all is in `problems`.
 
-    bans_missing: running bans that are not known to be in force; waiting: decided, and on their way to the kernel.
+    bans_missing: running bans that are not known to be in force; waiting: decided, and on their way to the kernel;
+    services: the names that a ban or a whitelist entry may have.
     """
 
     guarded: bool
@@ -37,14 +37,7 @@ class Pulse(Struct, frozen=True, kw_only=True):
     bans_running: int
     bans_missing: int
     waiting: int
-
-
-class ServiceName(Struct, frozen=True, kw_only=True):
-    """A service, what it is called and which ports a ban closes."""
-
-    name: str
-    title: str
-    ports: tuple[str, ...]
+    services: list[str] = []
 
 
 class LiveCommands:
@@ -57,14 +50,6 @@ class LiveCommands:
     def pulse(self, caller: Caller) -> Pulse:
         """How the guard is, from memory."""
         return pulse(self.guard)
-
-    @command
-    def services(self, caller: Caller) -> list[ServiceName]:
-        """The services that there are, by name: what can be chosen on a page."""
-        return [
-            ServiceName(name=name, title=one.title, ports=tuple(map(format_ports, one.ports)))
-            for name, one in sorted(self.guard.services.items())
-        ]
 
 
 def pulse(guard: Guard) -> Pulse:
@@ -79,4 +64,5 @@ def pulse(guard: Guard) -> Pulse:
         lockdown=LockdownRow.of(guard.ledger.lockdown(guard.clock()), barrier.lockdown_in_force),
         trials=guard.trials.rows(), whitelisted=guard.whitelist.count(), sources=guard.watch.rows(),
         bans_running=running, bans_missing=missing(guard, running), waiting=guard.pipeline.waiting,
+        services=sorted(guard.services),
     )  # fmt: skip

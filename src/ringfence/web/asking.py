@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from pathlib import Path
@@ -10,15 +9,13 @@ from typing import Any, Final, TypeVar
 
 from ringfence.control import Behalf, Client
 from ringfence.errors import RingfenceError
-from ringfence.live import Pulse, ServiceName
+from ringfence.live import Pulse
 from ringfence.web.access import Visitor
 
 Answer = TypeVar("Answer")
 
 FRESH: Final = 2.0
 """Seconds for which one answer of the guard about itself serves everybody."""
-RARELY: Final = 60.0
-"""The same for what changes with a restart of the guard at most."""
 PATIENCE: Final = 20.0
 
 
@@ -30,8 +27,6 @@ class Guard:
         self._lock = threading.Lock()
         self._pulse: Pulse | RingfenceError | None = None
         self._asked = -FRESH
-        self._services: list[ServiceName] = []
-        self._heard = -RARELY
 
     def ask(self, answer: type[Answer], visitor: Visitor, command: str, **arguments: Any) -> Answer:
         """Give `command` as `visitor`. Raises what the guard raises, and UnreachableError."""
@@ -57,15 +52,6 @@ class Guard:
                 raise self._pulse
             assert self._pulse is not None
             return self._pulse
-
-    def services(self) -> list[ServiceName]:
-        """The services that there are; those last heard of where the guard does not answer."""
-        with self._lock:
-            if time.monotonic() >= self._heard + RARELY:
-                with contextlib.suppress(RingfenceError):
-                    self._services = self.ask_for_page(list[ServiceName], "services")
-                    self._heard = time.monotonic()
-            return self._services
 
     def changed(self) -> None:
         """Something was just changed: the next one to ask gets a new answer."""
