@@ -91,12 +91,16 @@ class Targets:
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], set[int]] = {}
         self._ever: set[tuple[int, int]] = set()
+        self._probes: dict[int, list[tuple[int, set[int]]]] = {4: [], 16: []}
 
     def add(self, target: str) -> None:
         """A ban of `target` runs."""
         kind, number = _kind(target)
         self._ever.add(kind)
-        self._known.setdefault(kind, set()).add(number)
+        if kind not in self._known:
+            self._known[kind] = set()
+            self._prepare()
+        self._known[kind].add(number)
 
     def remove(self, target: str) -> None:
         """No ban of `target` runs (any more)."""
@@ -106,16 +110,26 @@ class Targets:
             self._known[kind].discard(number)
             if not self._known[kind]:
                 del self._known[kind]
+                self._prepare()
+
+    def _prepare(self) -> None:
+        """What a look-up goes through: it is asked for every row of a list."""
+        self._probes = {
+            size: [
+                (_BITS[size] - length, members) for (family, length), members in self._known.items() if family == size
+            ]
+            for size in _BITS
+        }
 
     def __contains__(self, address: str) -> bool:
         raw = packed(address)
         if raw is None:
             return False
-        size, number = len(raw), int.from_bytes(raw, "big")
-        return any(
-            family == size and number >> (_BITS[size] - length) in members
-            for (family, length), members in self._known.items()
-        )
+        number = int.from_bytes(raw, "big")
+        for shift, members in self._probes[len(raw)]:  # noqa: SIM110 — twice as quick as any()
+            if number >> shift in members:
+                return True
+        return False
 
     def around(self, addresses: Iterable[str]) -> Iterator[str]:
         """Each address and all networks around it of a length that was ever banned: the targets of its bans."""

@@ -39,7 +39,7 @@ ACCOUNTS_OF_A_ROW: Final = 8
 """Accounts shown of an attacker or a ban in a list."""
 FEW: Final = 10_000
 """Attackers (seen lately, or in a network) up to which they are sorted; above, all are walked in order."""
-LOOKED_AT: Final = 20_000
+LOOKED_AT: Final = 10_000
 """Attackers that are asked for what costs more than a look at their row, when they are counted."""
 FEW_WHO_TRIED: Final = 2_000
 """Addresses up to which each is looked up; above, all attackers are walked in the order asked for."""

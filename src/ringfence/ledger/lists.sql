@@ -129,3 +129,17 @@ SELECT (SELECT coalesce(max(id), 0) FROM event) AS events, (SELECT coalesce(max(
   (SELECT count(*) FROM allow) AS whitelist,
   (SELECT coalesce(max(id), 0) * 1000 - count(*) FROM trial WHERE ended IS NULL) AS trials,
   (SELECT coalesce(max(id), 0) + count(decided) FROM request) AS requests
+
+-- name: accounts_tried
+SELECT id, time, address, account FROM event WHERE id > ? AND id <= ? AND account <> ''
+
+-- name: events_by_number
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM json_each(?) AS wanted CROSS JOIN event e ON e.id = wanted.value CROSS JOIN context c ON c.id = e.context
+ORDER BY e.id DESC
+
+-- name: bans_of_targets
+SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
+FROM json_each(:targets) AS wanted CROSS JOIN ban b ON b.target = wanted.value
+WHERE b.id < :before AND (NOT :running OR b.ended IS NULL) ORDER BY b.id DESC LIMIT :limit

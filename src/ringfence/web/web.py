@@ -16,6 +16,7 @@ from ringfence.settings import Settings
 from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
 from ringfence.web.live import Live
+from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
 from ringfence.web.sessions import Sessions
 from ringfence.web.templating import Pages
@@ -101,6 +102,7 @@ class Web:
         self.guard = Guard(settings.control.socket)
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
+        self.owned = Owned(self.readers)
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringfence.web.pages import login, shell
+from ringfence.web.pages import ban, bans, lockdown, login, mine, shell, trials, whitelist
 
-ROUTES: list[Any] = [*login.ROUTES, *shell.ROUTES]
+ROUTES: list[Any] = [
+    *login.ROUTES, *shell.ROUTES, *bans.ROUTES, *ban.ROUTES, *whitelist.ROUTES, *lockdown.ROUTES, *trials.ROUTES,
+    *mine.ROUTES,
+]  # fmt: skip

@@ -43,7 +43,7 @@ def bans_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
     """The list of bans, or its history."""
     query, ledger = Query(request), web.readers.ledger()
     shown = query.choice("show", SHOWN, "running")
-    wanted = _filter(query, shown)  # type: ignore[arg-type]
+    wanted = _filter(query, shown)
     sort = query.choice("sort", SORTS, "since")
     descending = query.choice("order", ("asc", "desc"), "asc" if sort in ("target", "service") else "desc") == "desc"
     page = ledger.ban_page(
@@ -54,7 +54,7 @@ def bans_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
         request, "bans", query=query, shown=shown, wanted=wanted, sort=sort, descending=descending,
         lines=lines_of(web, page.rows, visitor), total=counted(count), more=query.more(page.next),
         first=query.first(), here=whole(request), states=STATES.get(shown, ()),
-        filtered=wanted != BanFilter(show=wanted.show), requests=ledger.requests(limit=MOST_REQUESTS),
+        filtered=wanted != BanFilter(show=wanted.show), undo=web.settings.web.undo, requests=ledger.requests(limit=MOST_REQUESTS),
     )  # fmt: skip
 
 
@@ -148,7 +148,8 @@ def _lift_all(web: Web, visitor: Visitor, service: str) -> tuple[int, str]:
         answer = web.guard.ask(Lifted, visitor, "unban", service=service)
         return len(answer.rows), answer.why
     newest = ledger.newest_bans(1)[0].id
-    lifted, whys = 0, {}
+    lifted = 0
+    whys: dict[str, None] = {}
     while True:
         running = ledger.bans(service=service or None, limit=AT_ONCE)
         ids = [ban.id for ban in running if ban.id <= newest]

@@ -31,7 +31,7 @@ class Query:
     """The query of an address: its filters, and the addresses of other views of the same page."""
 
     def __init__(self, request: Asked) -> None:
-        self._path = request.url.path
+        self._path: str = request.url.path
         self._given = {name: value.strip()[:LONGEST] for name, value in request.query_params.items()}
 
     def text(self, name: str) -> str:

@@ -36,7 +36,7 @@ def whitelist_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
         more=query.more(_place(part[-1]) if len(rest) > ROWS else None), first=query.first(), here=whole(request),
         mine={_place(row) for row in part if covers(row, visitor)}, place=_place,
         protected=web.settings.protect.addresses, filtered=bool(text or service),
-        add=query.text("add"),
+        add=query.text("add"), undo=web.settings.web.undo,
     )  # fmt: skip
 
 
