@@ -125,10 +125,14 @@ class AllowRow(Struct, frozen=True, kw_only=True):
 
 
 class TrialRow(Struct, frozen=True, kw_only=True):
-    """A change that undoes itself at `deadline`, in `left` seconds, unless somebody confirms it."""
+    """A change that undoes itself at `deadline`, in `left` seconds, unless somebody confirms it.
+
+    kind: "policy", "lockdown", "allow" or "ban".
+    """
 
     id: int
     what: str
+    kind: str
     began: str
     deadline: str
     left: float

@@ -106,8 +106,8 @@ class Trials:
     def _row(self, trial: Trial) -> TrialRow:
         left = max(0.0, trial.deadline - self._guard.clock())
         return TrialRow(
-            id=trial.id, what=trial.what, began=stamp(trial.began), deadline=stamp(trial.deadline),
-            left=round(left, 3), author=trial.author,
+            id=trial.id, what=trial.what, kind=str(trial.undo.__struct_config__.tag), began=stamp(trial.began),
+            deadline=stamp(trial.deadline), left=round(left, 3), author=trial.author,
         )  # fmt: skip
 
     def _undo_policy(self, trial: Trial, undo: PolicyUndo, author: str, origin: str, note: str) -> bool:

@@ -17,6 +17,7 @@ from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
 from ringfence.web.counting import Counts
 from ringfence.web.live import Live
+from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
 from ringfence.web.sessions import Sessions
 from ringfence.web.templating import Pages
@@ -103,6 +104,7 @@ class Web:
         self.guard = Guard(settings.control.socket)
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
+        self.owned = Owned(self.readers)
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()

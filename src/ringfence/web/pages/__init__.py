@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringfence.web.pages import audit, diagnostics, keys, login, people, shell, warnings
+from ringfence.web.pages import (
+    audit,
+    ban,
+    bans,
+    diagnostics,
+    keys,
+    lockdown,
+    login,
+    mine,
+    people,
+    shell,
+    trials,
+    warnings,
+    whitelist,
+)
 
 ROUTES: list[Any] = [
-    *login.ROUTES, *shell.ROUTES, *warnings.ROUTES, *diagnostics.ROUTES, *audit.ROUTES, *people.ROUTES, *keys.ROUTES,
+    *login.ROUTES, *shell.ROUTES, *bans.ROUTES, *ban.ROUTES, *whitelist.ROUTES, *lockdown.ROUTES, *trials.ROUTES,
+    *mine.ROUTES, *warnings.ROUTES, *diagnostics.ROUTES, *audit.ROUTES, *people.ROUTES, *keys.ROUTES,
 ]  # fmt: skip
