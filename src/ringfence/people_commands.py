@@ -311,7 +311,7 @@ class PeopleCommands:
 def user_name(text: str) -> str:
     """The canonical spelling of a user's name. Raises RingfenceError for what can't be one."""
     name = text.lower()
-    if not _NAME.fullmatch(name):
+    if not text.isascii() or not _NAME.fullmatch(name):  # a Kelvin sign would become a k
         raise RingfenceError("a user's name is 1 to 64 of a-z, 0-9, '.', '_', '-' and '@'")
     return name
 
