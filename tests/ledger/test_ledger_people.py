@@ -104,7 +104,7 @@ def test_a_role_that_only_looks_ends_the_keys_that_change_something(tmp_path: Pa
     ledger = opened(tmp_path)
     ledger.add_user("bob", "operator", now=NOW, **WHO)
     for scope in ("read", "write", "report"):
-        ledger.add_token(scope, "bob", scope, scope, now=NOW, **WHO)  # type: ignore[arg-type]
+        ledger.add_token(scope, "bob", scope, scope, now=NOW, **WHO)
     ledger.change_user("bob", {"role": "viewer"}, now=NOW + 1, **WHO)
     assert {token.scope for token in ledger.tokens() if token.holds(NOW + 1)} == {"read"}
 
