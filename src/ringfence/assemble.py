@@ -90,6 +90,9 @@ def lock(path: Path) -> IO[bytes]:
 def all_services(catalogue: Catalogue, settings: Settings) -> dict[str, Service]:
     """The services of the catalogue, with the ports and titles that the settings give them, and the settings' own."""
     services = dict(catalogue.services)
+    port = settings.web.listen[1]
+    if "web" in services:
+        services["web"] = structs.replace(services["web"], ports=(("tcp", port, port),))
     for name, given in settings.services.items():
         known = services.get(name, Service(name=name, title=name.upper()))
         services[name] = structs.replace(known, title=given.title or known.title, ports=given.ports or known.ports)

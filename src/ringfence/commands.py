@@ -31,16 +31,25 @@ from ringfence.answers import (
     Stats,
     Status,
 )
+from ringfence.ban_commands import ban_by_hand, opened
 from ringfence.control import Caller, command
-from ringfence.durations import TEN_YEARS
-from ringfence.errors import NotFoundError, RefusedError, RingfenceError
+from ringfence.errors import NotFoundError
 from ringfence.explain import explain
 from ringfence.guard import Guard
-from ringfence.model import EVERY, FOREVER, AllowEntry, Ban, Lockdown
+from ringfence.model import EVERY, AllowEntry, Ban, Lockdown
+from ringfence.orders import (
+    covers,
+    is_or_holds,
+    known_service,
+    named,
+    origin_of,
+    own_session,
+    refuse,
+    target_of,
+    until_of,
+)
 from ringfence.policy import load_policy
 from ringfence.policy_text import difference, switch_service
-from ringfence.render import ban_length, plural
-from ringfence.values import address as address_form
 from ringfence.whitelist import AT_WORK, covered_bans
 
 MOST_ROWS = 100_000
@@ -66,45 +75,28 @@ class Commands:
     ) -> Banned:  # fmt: skip
         """Keep `target` out of `service` for `seconds` (None: until lifted)."""
         now = self.guard.clock()
-        target, service = _target(target), self._service(service)
+        target, service = target_of(target), known_service(self.guard, service)
         spared = self._spared(target, service)
-        reason = _own_session(target, caller) or spared
+        reason = own_session(target, caller) or spared
         if reason and not force:
-            raise RefusedError(f"{target} is not banned: {reason}. Use --force to ban it all the same")
-        if self.guard.ledger.count_bans() >= self.guard.settings.bans.capacity:
-            self.guard.barrier.changed = True  # an automatic ban makes room: its element has to go too
-        ban = self.guard.ledger.ban(
-            target, service, now, _until(now, seconds), author=f"user:{caller.user}", reason="by hand", note=note,
-            origin=_origin(caller), now=now,
+            raise refuse(caller, f"{target} is not banned", reason, "ban it")
+        ban = Ban(
+            id=0, target=target, service=service, since=now, until=now, state="wanted", author="", reason="by hand",
+            note=note,
         )  # fmt: skip
-        if ban is None:
-            raise RefusedError("the list of bans is full of bans by hand; lift some, or raise [bans] capacity")
-        why = self.guard.close([ban])
-        length = ban_length(FOREVER if seconds is None else seconds)
-        self.guard.say(f"banned {target} from {_named(service)} {length}: by {caller.user}")
-        if spared:
-            why = "; ".join(filter(None, (why, f"{spared}, which stays reachable as long as that is so")))
-        ban = self.guard.ledger.ban_by_id(ban.id) or ban
-        in_force = ban.state == "enforced" and ban.id not in self.guard.barrier.missing
-        monitor = not self.guard.barrier.blocks
-        return Banned(ban=BanRow.of(ban), enforced=in_force and not monitor, why=why, monitor=monitor)
+        return ban_by_hand(self.guard, caller, ban, seconds, spared)
 
     @command
     def unban(self, caller: Caller, *, target: str | None = None, service: str = "") -> Lifted:
         """Lift the running bans of `target` (None: all), of one `service` or, when empty, of any."""
-        service = self._service(service) if service else ""
-        ledger, now, origin = self.guard.ledger, self.guard.clock(), _origin(caller)
+        service = known_service(self.guard, service) if service else ""
+        ledger, now, origin = self.guard.ledger, self.guard.clock(), origin_of(caller)
         if target is None:
             lifted = ledger.lift(None, service or None, author=caller.user, origin=origin, now=now)
         else:
-            bans = self._bans_of(_target(target), self.guard.running(service or None), service)
+            bans = self._bans_of(target_of(target), self.guard.running(service or None), service)
             lifted = ledger.lift_by_id([ban.id for ban in bans], author=caller.user, origin=origin, now=now)
-        why = self.guard.open(lifted)
-        self.guard.say(f"lifted {plural(len(lifted), 'ban')}{f' of {target}' if target else ''}: by {caller.user}")
-        barrier = self.guard.barrier
-        left = barrier.left()
-        why = why or (left and f"{barrier.mode}: {left}")
-        return Lifted(rows=[BanRow.of(ban) for ban in lifted], why=why, monitor=not barrier.blocks)
+        return opened(self.guard, caller, lifted, target)
 
     def _bans_of(self, target: str, bans: list[Ban], service: str) -> list[Ban]:
         """The bans that hold `target` itself or, for an IPv6 address, the prefix that it is counted and banned with."""
@@ -116,7 +108,7 @@ class Commands:
             found = [ban for ban in bans if ban.target == whole]
         if found:
             return found
-        cover = [ban.target for ban in bans if _covers(ban.target, network)]
+        cover = [ban.target for ban in bans if covers(ban.target, network)]
         hint = f"; it is within {cover[0]}, which is" if cover else ""
         whom = "" if not service else f" from {service}"
         raise NotFoundError(f"{target} is not banned{whom}{hint}")
@@ -133,8 +125,8 @@ class Commands:
         if entry is None:
             return ""
         if entry in self.guard.whitelist.entries():
-            return _is_or_holds(entry.target, "on the whitelist", network)
-        return _is_or_holds(entry.target, KEPT.get(entry.note, entry.note), network)
+            return is_or_holds(entry.target, "on the whitelist", network)
+        return is_or_holds(entry.target, KEPT.get(entry.note, entry.note), network)
 
     # --- whitelist and lockdown
 
@@ -144,18 +136,15 @@ class Commands:
     ) -> Allowed:
         """Put an address, network or host name on the whitelist and lift what it covers."""
         now = self.guard.clock()
-        try:
-            target = address_form(hosts=True).parse(target)
-        except ValueError as error:
-            raise RingfenceError(f"{target}: {error}") from error
-        service = self._service(service)
+        target = target_of(target, hosts=True)
+        service = known_service(self.guard, service)
         entry = AllowEntry(
             target=target, service=service, note=note, author=f"user:{caller.user}", created=now,
-            expires=_until(now, seconds), addresses=self.guard.whitelist.lookup(target),
+            expires=until_of(now, seconds), addresses=self.guard.whitelist.lookup(target),
         )  # fmt: skip
         covered = [ban.id for ban in covered_bans(entry, self.guard.running())]
-        lifted = self.guard.ledger.allow(entry, covered, author=caller.user, origin=_origin(caller), now=now)
-        why, more = self.guard.whitelist_changed(caller.user, _origin(caller))
+        lifted = self.guard.ledger.allow(entry, covered, author=caller.user, origin=origin_of(caller), now=now)
+        why, more = self.guard.whitelist_changed(caller.user, origin_of(caller))
         why = self.guard.open(lifted) or why
         lifted += more
         self.guard.say(f"{target} is on the whitelist: by {caller.user}")
@@ -175,18 +164,15 @@ class Commands:
     @command
     def disallow(self, caller: Caller, *, target: str, service: str = EVERY) -> Done:
         """Take an entry off the whitelist."""
-        service = self._service(service)
-        try:
-            target = address_form(hosts=True).parse(target)
-        except ValueError as error:
-            raise RingfenceError(f"{target}: {error}") from error
-        now, origin = self.guard.clock(), _origin(caller)
+        service = known_service(self.guard, service)
+        target = target_of(target, hosts=True)
+        now, origin = self.guard.clock(), origin_of(caller)
         if self.guard.ledger.disallow(target, service, author=caller.user, origin=origin, now=now) is None:
             if target in self.guard.policy.whitelist:
                 raise NotFoundError(
                     f"{target} stands in the policy's whitelist: change it with 'ringfence policy apply'"
                 )
-            raise NotFoundError(f"{target} is not on the whitelist for {_named(service)}")
+            raise NotFoundError(f"{target} is not on the whitelist for {named(service)}")
         why, _ = self.guard.whitelist_changed(caller.user, origin)
         return Done(message=f"{target} is no longer on the whitelist" + (f"; {why}" if why else ""))
 
@@ -204,18 +190,18 @@ class Commands:
     def lock_down(self, caller: Caller, *, services: list[str], seconds: float | None = None) -> LockdownRow:
         """Interrupt all traffic to `services` (none named: telephony) except for the whitelist."""
         now = self.guard.clock()
-        names = tuple(dict.fromkeys(map(self._service, services))) or tuple(
+        names = tuple(dict.fromkeys(known_service(self.guard, name) for name in services)) or tuple(
             name for name in self.guard.settings.lockdown.services if name in self.guard.services
         )
-        lockdown = Lockdown(services=names, since=now, until=_until(now, seconds), author=f"user:{caller.user}")
-        return self._locked(caller, self.guard.set_lockdown(lockdown, caller.user, _origin(caller)))
+        lockdown = Lockdown(services=names, since=now, until=until_of(now, seconds), author=f"user:{caller.user}")
+        return self._locked(caller, self.guard.set_lockdown(lockdown, caller.user, origin_of(caller)))
 
     @command
     def end_lockdown(self, caller: Caller) -> LockdownRow:
         """Let telephone traffic flow again."""
         if self.guard.ledger.lockdown(self.guard.clock()) is None:
             raise NotFoundError("there is no lockdown to end")
-        return self._locked(caller, self.guard.set_lockdown(None, caller.user, _origin(caller)))
+        return self._locked(caller, self.guard.set_lockdown(None, caller.user, origin_of(caller)))
 
     def _locked(self, caller: Caller, why: str) -> LockdownRow:
         """The lockdown after a change, with `why` the kernel did not take it."""
@@ -247,7 +233,7 @@ class Commands:
         """Put `text` into force as a new revision."""
         changed = self.compare_policy(caller, text=text, name=name)
         return Applied(
-            revision=self.guard.apply_policy(text, name, caller.user, note, _origin(caller)), changed=changed
+            revision=self.guard.apply_policy(text, name, caller.user, note, origin_of(caller)), changed=changed
         )
 
     @command
@@ -260,12 +246,12 @@ class Commands:
     @command
     def switch_service(self, caller: Caller, *, name: str, on: bool) -> Done:
         """Judge `name` or not: a new policy revision."""
-        service = self._service(name)
+        service = known_service(self.guard, name)
         word = "on" if on else "off"
         text = switch_service(self.guard.policy_text, service, enabled=on)
         if text == self.guard.policy_text:
             return Done(message=f"{service} is {word} already")
-        revision = self.guard.apply_policy(text, "policy", caller.user, f"{service} switched {word}", _origin(caller))
+        revision = self.guard.apply_policy(text, "policy", caller.user, f"{service} switched {word}", origin_of(caller))
         return Done(message=f"{service} is {word} (policy revision {revision})")
 
     # --- questions
@@ -299,7 +285,7 @@ class Commands:
     @command
     def explain(self, caller: Caller, *, address: str, limit: int = 20) -> Explanation:
         """Why `address` is banned or why not."""
-        return explain(self.guard, _target(address), limit)
+        return explain(self.guard, target_of(address), limit)
 
     @command
     def statistics(self, caller: Caller) -> Stats:
@@ -310,7 +296,7 @@ class Commands:
     def reset_statistics(self, caller: Caller) -> Stats:
         """The statistics of each service, which then begin anew."""
         before = self.statistics(caller)
-        self.guard.ledger.reset_statistics(author=caller.user, origin=_origin(caller), now=self.guard.clock())
+        self.guard.ledger.reset_statistics(author=caller.user, origin=origin_of(caller), now=self.guard.clock())
         return before
 
     @command
@@ -322,68 +308,3 @@ class Commands:
     def check(self, caller: Caller) -> Checked:
         """What is wrong with the running guard, point by point."""
         return reports.check(self.guard)
-
-    def _service(self, name: str) -> str:
-        """`name` if there is such a service. Raises NotFoundError with those that there are."""
-        if name in ("", EVERY, "all"):
-            return EVERY
-        if name not in self.guard.services:
-            raise NotFoundError(f"there is no service {name!r}; known: {', '.join(sorted(self.guard.services))}")
-        return name
-
-
-def _target(text: str) -> str:
-    """An address or network in canonical spelling."""
-    try:
-        return address_form(hosts=False).parse(text)
-    except ValueError as error:
-        raise RingfenceError(f"{text}: {error}") from error
-
-
-def _own_session(target: str, caller: Caller) -> str:
-    """That a ban of `target` would cut off who gives the command: a sentence, or nothing."""
-    network = ipaddress.ip_network(target)
-    if caller.ssh_client is None or not _overlap(caller.ssh_client, network):
-        return ""
-    return _is_or_holds(caller.ssh_client, "where your own SSH session comes from", network)
-
-
-def _origin(caller: Caller) -> str:
-    """Where a command came from, for the audit: the process on the socket, and the SSH client behind it."""
-    return f"pid {caller.pid}" + (f", ssh from {caller.ssh_client}" if caller.ssh_client else "")
-
-
-def _named(service: str) -> str:
-    return "all services" if service == EVERY else service
-
-
-def _until(now: float, seconds: float | None) -> float:
-    if seconds is None:
-        return FOREVER
-    if not 1 <= seconds <= TEN_YEARS:
-        raise RingfenceError("a duration is from 1 second to 10 years, or forever")
-    return now + seconds
-
-
-def _is_or_holds(one: str, what: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
-    """What speaks against `network`: that it is, is within or holds `one` (an address, network or host name)."""
-    try:
-        other = ipaddress.ip_network(one)
-    except ValueError:
-        whom = "it is" if network.num_addresses == 1 else "it holds what is"
-        return f"{whom} {what} as {one}"
-    if other == network:
-        return f"it is {what}"
-    if _covers(one, network):
-        return f"it is within {one}, {what}"
-    return f"it holds {one}, {what}"
-
-
-def _overlap(one: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    other = ipaddress.ip_network(one)
-    return other.version == network.version and other.overlaps(network)
-
-
-def _covers(one: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    other = ipaddress.ip_network(one)
-    return other.version == network.version and network.subnet_of(other)  # type: ignore[arg-type]

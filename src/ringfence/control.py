@@ -1,7 +1,8 @@
 """The control socket: commands to the guard as lines of JSON over a Unix socket, answered only to whom they may be.
 
 A request is one line `{"command": NAME, "arguments": {...}}`, the answer one line `{"answer": ...}` or
-`{"error": KIND, "message": TEXT}`. Arguments are checked against the signature of the command's method.
+`{"error": KIND, "message": TEXT}`. Arguments are checked against the signature of the command's method. The page and
+the API add `"behalf"`: for whom they ask; only whom we trust to have checked that person may say so.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct, structs
 
 from ringfence import errors
-from ringfence.errors import RingfenceError, UnreachableError
-from ringfence.own import ssh_client
+from ringfence.errors import RefusedError, RingfenceError, UnreachableError
+from ringfence.own import canonical, ssh_client
 from ringfence.render import safe
 
 GROUP = "ringfence"
@@ -40,20 +41,39 @@ PATIENCE = 60.0
 Answer = TypeVar("Answer")
 
 
+class Behalf(Struct, frozen=True, forbid_unknown_fields=True):
+    """For whom the page or the API asks: the user who is logged in there, and the address it comes from."""
+
+    user: Annotated[str, Meta(min_length=1, max_length=64)]
+    address: str
+    via: Literal["web", "api"]
+
+
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who gives a command: the peer's user and, if it came in by SSH, the address it works from."""
+    """Who gives a command: the peer's user and, if it came in by SSH, the address it works from.
+
+    `address` is where the person works from: the browser's address, else the SSH client's. `via` is "web" or "api"
+    where a command came through them, as the user "NAME@web"; empty for the command line.
+    """
 
     user: str
     uid: int = 0
     pid: int = 0
     ssh_client: str | None = None
+    address: str | None = None
+    via: str = ""
+
+    def __post_init__(self) -> None:
+        if self.address is None and self.ssh_client is not None:
+            structs.force_setattr(self, "address", self.ssh_client)
 
 
-class Request(Struct, frozen=True, forbid_unknown_fields=True):
+class Request(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One command with its arguments still in JSON."""
 
     command: str
     arguments: msgspec.Raw = msgspec.Raw(b"{}")
+    behalf: Behalf | None = None
 
 
 class Reply(Struct, frozen=True):
@@ -113,12 +133,13 @@ def _arguments(name: str, method: Callable[..., Any]) -> type[Struct]:
 
 
 class ControlServer:
-    """Serves the commands of a `Table` on `path` until closed."""
+    """Serves the commands of a `Table` on `path` until closed. `web_uid`: the user that the page runs as."""
 
-    def __init__(self, path: Path, table: Table, *, group: str = GROUP) -> None:
+    def __init__(self, path: Path, table: Table, *, group: str = GROUP, web_uid: int | None = None) -> None:
         self.path = path
         self._table = table
         self._group = group_id(group)
+        self._web_uid = web_uid
         self._server: asyncio.Server | None = None
         self._callers: set[asyncio.Task[None]] = set()
 
@@ -148,7 +169,7 @@ class ControlServer:
         try:
             while line := await _soon(reader.readline()):
                 # Refused only after the request was read: a socket closed with unread data would swallow the answer.
-                writer.write(self._answer(line, self._caller(writer)) + b"\n")
+                writer.write(self._answer(line, self._peer(writer)) + b"\n")
                 await _soon(writer.drain())
         except RingfenceError as error:
             writer.write(_failure(error) + b"\n")
@@ -160,18 +181,30 @@ class ControlServer:
             self._callers.discard(task)
             writer.close()
 
-    def _caller(self, writer: asyncio.StreamWriter) -> Caller:
+    def _peer(self, writer: asyncio.StreamWriter) -> tuple[int, int]:
+        """The pid and uid of who asks. Raises UnreachableError for whom we don't know."""
         pid, uid, gid = peer_credentials(writer.get_extra_info("socket"))
-        if not permitted(uid, gid, self._group):
+        if uid != self._web_uid and not permitted(uid, gid, self._group):
             raise UnreachableError(
                 f"user {user_name(uid)} may not command the guard: be root or a member of the group {GROUP!r}"
             )
-        return Caller(user=user_name(uid), uid=uid, pid=pid, ssh_client=ssh_client(pid))
+        return pid, uid
 
-    def _answer(self, line: bytes, caller: Caller) -> bytes:
+    def _caller(self, pid: int, uid: int, behalf: Behalf | None) -> Caller:
+        """Who gives the command. Raises RefusedError when the peer may not speak for others."""
+        if behalf is None:
+            return Caller(user=user_name(uid), uid=uid, pid=pid, ssh_client=ssh_client(pid))
+        if uid not in (0, os.geteuid(), self._web_uid):
+            raise RefusedError(f"user {user_name(uid)} may not give commands in the name of others")
+        address = canonical(behalf.address)
+        if address is None and behalf.address:
+            raise RingfenceError(f"the address of the user {behalf.user!r} is none: {behalf.address!r}")
+        return Caller(user=f"{behalf.user}@{behalf.via}", uid=uid, pid=pid, address=address, via=behalf.via)
+
+    def _answer(self, line: bytes, peer: tuple[int, int]) -> bytes:
         try:
             request = msgspec.json.decode(line, type=Request)
-            answer = self._table.do(request, caller)
+            answer = self._table.do(request, self._caller(*peer, request.behalf))
             return msgspec.json.encode(Reply(answer=msgspec.Raw(msgspec.json.encode(answer))))
         except msgspec.MsgspecError as error:
             return _failure(RingfenceError(f"the request can't be understood: {error}"))
@@ -276,11 +309,12 @@ def user_name(uid: int) -> str:
 
 
 class Client:
-    """Asks a running guard. One connection, used for any number of commands."""
+    """Asks a running guard. One connection, used for any number of commands, each on behalf of `behalf` if given."""
 
-    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
+    def __init__(self, path: Path, *, patience: float = PATIENCE, behalf: Behalf | None = None) -> None:
         """Connect to `path`. Raises UnreachableError with what to do about it."""
         self.path = path
+        self.behalf = behalf
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(patience)
         try:
@@ -298,7 +332,7 @@ class Client:
 
     def ask(self, answer: type[Answer], command: str, **arguments: Any) -> Answer:
         """Give `command` and return its answer. Raises what the guard raised, or UnreachableError."""
-        request = Request(command, msgspec.Raw(msgspec.json.encode(arguments)))
+        request = Request(command, msgspec.Raw(msgspec.json.encode(arguments)), self.behalf)
         try:
             self._file.write(msgspec.json.encode(request) + b"\n")
             self._file.flush()

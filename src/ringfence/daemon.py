@@ -8,8 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import gc
+import hashlib
 import os
+import secrets
 import signal
 import sys
 import time
@@ -18,15 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import ringfence
+from ringfence import unprivileged
 from ringfence.assemble import assemble, lock, policy_in_force, restore
+from ringfence.ban_commands import BanCommands
 from ringfence.commands import Commands
 from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
 from ringfence.guard import Guard
+from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.people_commands import PeopleCommands
-from ringfence.render import few, plural, rule_in_brief, safe
+from ringfence.render import duration, few, plural, rule_in_brief, safe
 from ringfence.settings import Settings, load_settings
+from ringfence.webprocess import WebProcess
 from ringfence.whitelist import resolve
 
 BATCH = 8192
@@ -37,6 +44,8 @@ MINUTE = 60.0
 RETRY = 5.0
 """Seconds until a ledger or a firewall that failed is tried again."""
 PRUNE_PAUSE = 0.05
+FIRST_LINK = 86_400.0
+"""Seconds for which the link for the first administrator holds; the next start prints a new one."""
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -60,12 +69,18 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        table = Table(Commands(self.guard), PeopleCommands(self.guard))
-        server = ControlServer(settings.control.socket, table, group=settings.control.group)
+        table = Table(*(make(self.guard) for make in (Commands, BanCommands, LiveCommands, PeopleCommands)))
+        page = unprivileged.identity(settings.web.user, settings.control.group)
+        server = ControlServer(
+            settings.control.socket, table, group=settings.control.group, web_uid=page.uid if page else None
+        )
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
             greet(self.guard)
+            if settings.web.start:
+                unprivileged.share(settings.ledger.path, page)
+                invite_first(self.guard)
             self._notifier.tell("READY=1")
             await self._work()
         finally:
@@ -79,6 +94,8 @@ class Daemon:
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
             self._ask_names(), self._watchdog(),
         ]  # fmt: skip
+        if self.guard.settings.web.start:
+            jobs.append(WebProcess(self.guard.settings, self.guard.say).run())
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(job) for job in jobs]
@@ -268,6 +285,12 @@ def take_policy_file(guard: Guard) -> None:
         guard.adopt(revision, text, policy, f"file:{guard.settings.policy.file}")
 
 
+def give_back() -> None:
+    """Return to the system what was needed for a moment only, such as for compiling the patterns (malloc_trim(3))."""
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def greet(guard: Guard) -> None:
     """The first lines: what is guarded, where, by which rules."""
     barrier = guard.barrier
@@ -285,6 +308,17 @@ def greet(guard: Guard) -> None:
     for problem in [*barrier.problems(), *guard.catalogue_problems, *guard.watch.troubles()]:
         say(f"problem: {problem}")
     say(f"socket {guard.settings.control.socket}")
+
+
+def invite_first(guard: Guard) -> None:
+    """While nobody can log in to the page: print a one-time link with which the first administrator is made."""
+    if guard.ledger.count_users():
+        return
+    secret, now = secrets.token_urlsafe(32), guard.clock()
+    hashed = hashlib.sha256(secret.encode()).hexdigest()
+    guard.ledger.add_invitation(hashed, "", "administrator", now + FIRST_LINK, author="guard", now=now)
+    say(f"nobody can log in to the page yet: within {duration(FIRST_LINK)}, make yourself its administrator at")
+    say(f"  {guard.settings.web.base}/welcome/{secret}")
 
 
 def describe(guard: Guard, name: str) -> str:
@@ -308,6 +342,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
         try:
             guard.watch.rescan()
             gc.collect()
+            give_back()
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)

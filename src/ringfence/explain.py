@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from ringfence.answers import AllowRow, BanRow, EventRow, Explanation, WindowRow, stamp
+from ringfence.answers import AllowRow, AttackRow, BanRow, EventRow, Explanation, WindowRow, stamp
 from ringfence.detect import WindowView
 from ringfence.guard import Guard
 from ringfence.model import EVERY, FOREVER, Ban, Rule, causes_in_words
 from ringfence.render import duration, local_time, plural
-from ringfence.reports import attack_row, ban_row, end_bans
+from ringfence.reports import ban_row, end_bans
 
 MOST_EARLIER = 20
 
@@ -39,7 +39,7 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
         evidence=[EventRow.of(event) for event in evidence[-limit:]],
         windows=[_window(guard, view) for view in windows if view.counted or view.uncounted],
         whitelist=[AllowRow.of(entry) for entry in allowed],
-        attacker=None if attacker is None else attack_row(guard, attacker, bool(bans)),
+        attacker=None if attacker is None else AttackRow.of(attacker, bool(bans)),
         events=[EventRow.of(event) for _, event in guard.ledger.events_of(address, limit=limit)],
     )
 

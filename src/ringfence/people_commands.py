@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ringfence.answers import BanRow, Done, stamp
-from ringfence.commands import _origin, _target, _until
 from ringfence.control import Caller, command
 from ringfence.durations import format_duration
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError
@@ -22,6 +21,7 @@ from ringfence.guard import Guard
 from ringfence.ledger import User
 from ringfence.ledger.people import CHANGING
 from ringfence.model import EVERY, Ban, Role, TokenScope
+from ringfence.orders import origin_of, target_of, until_of
 from ringfence.people_answers import Decided, InvitationRow, Invited, NewToken, RequestRow, TokenRow, UserRow
 from ringfence.render import plural
 
@@ -190,7 +190,7 @@ class PeopleCommands:
             raise RingfenceError(f"a service belongs to scope report, not to {scope}")
         if ledger.count_tokens(owner.name, by["now"]) >= MOST_TOKENS:
             raise RefusedError(f"{owner.name} has {plural(MOST_TOKENS, 'token')} already; revoke some")
-        expires, secret = _until(by["now"], seconds), "rf_" + secrets.token_urlsafe(32)
+        expires, secret = until_of(by["now"], seconds), "rf_" + secrets.token_urlsafe(32)
         token = ledger.add_token(
             sha256(secret), owner.name, _words(label, "a label", 100), scope, service=service, expires=expires,
             **by,
@@ -225,7 +225,7 @@ class PeopleCommands:
     def ask_unban(self, caller: Caller, *, target: str, service: str, reason: str) -> RequestRow:
         """Ask for a running ban to be lifted; asked twice, it is one request."""
         user, ledger, now = self._asking(caller), self.guard.ledger, self.guard.clock()
-        ban = self._ban(_target(target), service)
+        ban = self._ban(target_of(target), service)
         waiting = ledger.open_request(user.name, ban.target, ban.service)
         if waiting is not None:
             return RequestRow.of(waiting)
@@ -263,7 +263,7 @@ class PeopleCommands:
     # --- what must hold
 
     def _by(self, caller: Caller) -> dict[str, Any]:
-        return {"author": caller.user, "origin": _origin(caller), "now": self.guard.clock()}
+        return {"author": caller.user, "origin": origin_of(caller), "now": self.guard.clock()}
 
     def _row(self, user: User) -> UserRow:
         return UserRow.of(user, self.guard.ledger.count_tokens(user.name, self.guard.clock()))

@@ -161,6 +161,11 @@ class Pipeline:
                 # They are in force and only not called so yet; reconcile does that. The next commit tells the fault.
                 self._barrier.changed = True
 
+    @property
+    def waiting(self) -> int:
+        """How many bans are decided and on their way to the kernel."""
+        return len(self._waiting)
+
     def forget(self, bans: Iterable[Ban]) -> None:
         """These bans are dealt with otherwise: by a command, or because they gave way."""
         for ban in bans:

@@ -31,12 +31,10 @@ from ringfence.answers import (
 from ringfence.errors import LedgerError, NotFoundError
 from ringfence.guard import Guard
 from ringfence.ledger import PolicyRevision
-from ringfence.model import EVERY, Attacker, Ban
+from ringfence.model import EVERY, Ban
 from ringfence.render import plural, rule_numbers
 from ringfence.values import format_ports
 
-MOST_SORTED = 20_000
-"""Attackers and bans up to which a level is told by the bans too when the attack list is filtered."""
 SORTS = {"attempts": ("attempts", True), "last": ("last_seen", True), "first": ("first_seen", False),
          "address": ("address", False)}  # fmt: skip
 
@@ -56,50 +54,12 @@ def attacks(
     """A page of the attack list, most first."""
     end_bans(guard)
     order, descending = SORTS[sort]
-    harmless = guard.policy.limits.harmless
-    wanted: dict[str, Any] = {"harmless": harmless, "service": service or None, "text": match or None}
-    found = _by_level(guard, wanted, level, order, descending) if level else None
-    if found is None:
-        total = guard.ledger.count_attackers(**wanted, level=level)
-        page = guard.ledger.attackers(
-            **wanted, level=level, order=order, descending=descending, limit=limit, offset=offset
-        )
-    else:
-        total = len(found)
-        some = found[offset : offset + limit] if limit >= 0 else found[offset:]
-        page = [row for address in some if (row := guard.ledger.attacker(address, harmless=harmless)) is not None]
-    return Attacks(total=total, rows=[attack_row(guard, row, bool(guard.bans_of(row.address))) for row in page])
-
-
-def _by_level(
-    guard: Guard, wanted: Mapping[str, Any], level: str, order: str, descending: bool
-) -> list[str] | None:  # fmt: skip
-    """The addresses of one level in order; None when there are too many to look at each.
-
-    The ledger tells levels by attempts alone, so who was banned for few of them has to be found here.
-    """
-    if guard.ledger.count_attackers(**wanted) > MOST_SORTED or guard.ledger.count_bans(active=None) > MOST_SORTED:
-        return None
-    banned = {ban.target for ban in guard.ledger.bans(active=None) if ban.author.startswith("rule:")}
-    rows = guard.ledger.attackers(**wanted, order=order, descending=descending, limit=-1, accounts=False)
-    return [
-        row.address
-        for row in rows
-        if (row.level == "threatening" or not banned.isdisjoint(guard.targets_of(row.address)))
-        == (level == "threatening")
-    ]
-
-
-def attack_row(guard: Guard, attacker: Attacker, banned: bool) -> AttackRow:
-    """A line of the attack list; whom a rule ever banned is threatening, however few attempts that took."""
-    row = AttackRow.of(attacker, banned)
-    if row.level == "threatening" or not any(
-        ban.author.startswith("rule:")
-        for target in guard.targets_of(row.address)
-        for ban in guard.ledger.history(target)
-    ):
-        return row
-    return structs.replace(row, level="threatening")
+    wanted: dict[str, Any] = {
+        "harmless": guard.policy.limits.harmless, "level": level, "service": service or None, "text": match or None,
+    }  # fmt: skip
+    total = guard.ledger.count_attackers(**wanted)
+    page = guard.ledger.attackers(**wanted, order=order, descending=descending, limit=limit, offset=offset)
+    return Attacks(total=total, rows=[AttackRow.of(row, bool(guard.bans_of(row.address))) for row in page])
 
 
 def bans(guard: Guard, *, service: str, history: bool, match: str, limit: int, offset: int) -> Bans:
@@ -141,37 +101,46 @@ def status(guard: Guard) -> Status:
     """How the guard is, with its problems first."""
     end_bans(guard)
     problems = guard.problems()
-    running = guard.ledger.count_bans(active=True)
-    wanted = len(guard.barrier.missing) if guard.barrier.blocks and not guard.barrier.unsure else running
-    services = [_service(guard, name) for name in sorted(guard.services)]
-    sources = guard.watch.rows()
-    watched = [row for row in services if row.enabled and row.sources]
-    if problems:
-        headline = f"Not everything is guarded: {problems[0]}"
-        if len(problems) > 1:
-            headline += f" (and {plural(len(problems) - 1, 'more problem')})"
-    else:
-        headline = (
-            f"Everything is guarded: {plural(len(watched), 'service')}, {plural(len(sources), 'log')}, "
-            f"{plural(running, 'ban')} in force."
-        )
+    by_service = guard.ledger.bans_by_service()
+    running = sum(by_service.values())
+    wanted = missing(guard, running)
+    logs = guard.watch.sources_of(guard.services)
+    services = [_service(guard, name, logs[name], by_service.get(name, 0)) for name in sorted(guard.services)]
     return Status(
-        guarded=not problems, headline=headline, problems=problems, notices=guard.notices(),
-        version=ringfence.__version__, pid=os.getpid(), started=stamp(guard.started), mode=guard.barrier.mode,
-        ledger=str(guard.settings.ledger.path), policy_revision=guard.policy_revision,
+        guarded=not problems, headline=headline(guard, problems, running, logs), problems=problems,
+        notices=guard.notices(), version=ringfence.__version__, pid=os.getpid(), started=stamp(guard.started),
+        mode=guard.barrier.mode, ledger=str(guard.settings.ledger.path), policy_revision=guard.policy_revision,
         bans_enforced=running - wanted, bans_wanted=wanted, whitelisted=len(guard.whitelist.entries()),
         lockdown=LockdownRow.of(guard.ledger.lockdown(guard.clock()), guard.barrier.lockdown_in_force),
-        services=services, sources=sources,
+        services=services, sources=guard.watch.rows(),
     )  # fmt: skip
 
 
-def _service(guard: Guard, name: str) -> ServiceRow:
+def missing(guard: Guard, running: int) -> int:
+    """How many of the `running` bans are not known to be in force."""
+    return len(guard.barrier.missing) if guard.barrier.blocks and not guard.barrier.unsure else running
+
+
+def headline(guard: Guard, problems: list[str], running: int, logs: Mapping[str, int]) -> str:
+    """The state in one sentence; `logs`: how many logs tell of each service."""
+    if problems:
+        more = f" (and {plural(len(problems) - 1, 'more problem')})" if len(problems) > 1 else ""
+        return f"Not everything is guarded: {problems[0]}{more}"
+    watched = sum(1 for name, count in logs.items() if count and name not in guard.policy.disabled)
+    sources = len(guard.watch.found())
+    return (
+        f"Everything is guarded: {plural(watched, 'service')}, {plural(sources, 'log')}, "
+        f"{plural(running, 'ban')} in force."
+    )
+
+
+def _service(guard: Guard, name: str, logs: int, bans: int) -> ServiceRow:
     service = guard.services[name]
     return ServiceRow(
         name=name, title=service.title, enabled=name not in guard.policy.disabled,
         ports=tuple(map(format_ports, service.ports)),
         rules=tuple(f"{rule.name} {rule_numbers(rule)}" for rule in guard.policy.rules_for(name)),
-        sources=guard.watch.sources_of(name), bans=guard.ledger.count_bans(active=True, service=name),
+        sources=logs, bans=bans,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from ringfence.settings import TABLES, Doc, Settings, docs_of
+from ringfence.declared import TABLES, Doc, Settings, docs_of
 
 _EXAMPLES: dict[str, dict[str, str]] = {
     "source": {
@@ -26,7 +26,7 @@ _FOLDERS = {
 _INTRODUCTION = """\
 # Settings
 
-<!-- Written by `python -m ringfence.settings --reference`; change the declarations in settings.py instead. -->
+<!-- Written by `python -m ringfence.settings --reference`; change the declarations in declared.py instead. -->
 
 Ringfence needs no settings file. It reads the one named by `--config` or by `$RINGFENCE_CONFIG`, else
 `/etc/ringfence/ringfence.toml` if that exists. Every setting that is missing has its default; a key that does not

@@ -21,6 +21,7 @@ from ringfence.errors import SettingsError
 
 T = TypeVar("T")
 PortRange = tuple[str, int, int]
+Endpoint = tuple[str, int]
 
 NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 """Names of rules, services and kinds."""
@@ -31,6 +32,7 @@ _BYTES: Final = {
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
 _PORTS: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp))?")
+_ENDPOINT: Final = re.compile(r"(?:\[([0-9a-fA-F:.]{2,45})\]|([0-9.]{7,15})):([0-9]{1,5})")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _TOML_PLACE: Final = re.compile(r"^(.*) \(at (?:line ([0-9]+), column [0-9]+|end of document)\)$", re.DOTALL)
 
@@ -261,6 +263,27 @@ def format_ports(ports: PortRange) -> str:
     """The spelling that `parse_ports` reads."""
     protocol, first, last = ports
     return f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
+
+
+def endpoint() -> Form[Endpoint]:
+    """An address of this machine with a port, as "127.0.0.1:8470" or "[::1]:8470"."""
+    permitted = 'an address and a port such as "127.0.0.1:8470" or "[::]:443"'
+
+    def parse(raw: object) -> Endpoint:
+        match = _ENDPOINT.fullmatch(raw) if isinstance(raw, str) else None
+        try:
+            host = ipaddress.ip_address(match[1] or match[2]) if match else None
+        except ValueError:
+            host = None
+        if match is None or host is None or not 1 <= int(match[3]) <= 65535 or (host.version == 6) != bool(match[1]):
+            raise ValueError(f"must be {permitted}")
+        return str(host), int(match[3])
+
+    def show(value: Endpoint) -> str:
+        host, port = value
+        return quote(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+    return Form(parse, permitted, show)
 
 
 def address(*, hosts: bool) -> Form[str]:

@@ -38,6 +38,7 @@ class Plan:
         self.identifiers: set[str] = set()
         self.journal_kinds: set[str] = set()
         self.problems: list[str] = []
+        self._kinds: dict[str, tuple[str, ...]] = {}
         journal = _journal_wanted(settings)
         named: set[str] = set()
         for source in settings.source:
@@ -71,8 +72,28 @@ class Plan:
         """The kinds believed in a source: a path, or the journal."""
         if source == JOURNAL:
             return tuple(sorted(self.journal_kinds))
-        found = {kind for pattern, kinds in self.files.items() if fnmatchcase(source, pattern) for kind in kinds}
-        return tuple(sorted(found))
+        found = self._kinds.get(source)
+        if found is None:
+            kinds = {kind for pattern, kinds in self.files.items() if fnmatchcase(source, pattern) for kind in kinds}
+            found = self._kinds[source] = tuple(sorted(kinds))
+        return found
+
+
+class Told:
+    """Which services the kinds of a log tell of; "" stands for any."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._services = {
+            kind.name: frozenset(pattern.service for pattern in kind.patterns) for kind in catalogue.kinds.values()
+        }
+        self._known: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def told(self, kinds: tuple[str, ...]) -> frozenset[str]:
+        """The services that logs of these kinds tell of."""
+        found = self._known.get(kinds)
+        if found is None:
+            found = self._known[kinds] = frozenset(name for kind in kinds for name in self._services[kind])
+        return found
 
 
 def as_glob(pattern: str) -> str:
@@ -103,7 +124,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self.plan = Plan(settings, catalogue)
         self.tells_names = settings.logs.names
-        self._catalogue = catalogue
+        self._told = Told(catalogue)
         self._parser = parser
         self._clock = clock
         known = {position.source: position for position in positions}
@@ -230,14 +251,10 @@ class Watch:
         """The logs that exist, each with its kinds."""
         return [(status.path, self.plan.kinds_of(status.path)) for status in self._statuses() if not status.trouble]
 
-    def sources_of(self, service: str) -> int:
-        """How many logs may tell of `service`."""
-        kinds = {
-            kind.name
-            for kind in self._catalogue.kinds.values()
-            if any(pattern.service in (service, "") for pattern in kind.patterns)
-        }
-        return sum(1 for _, found in self.found() if kinds & set(found))
+    def sources_of(self, services: Iterable[str]) -> dict[str, int]:
+        """How many logs may tell of each of `services`."""
+        logs = [self._told.told(kinds) for _, kinds in self.found()]
+        return {name: sum(1 for told in logs if name in told or "" in told) for name in services}
 
     def unreadable_times(self) -> int:
         """How many lines had a time that can't be read."""

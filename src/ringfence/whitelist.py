@@ -35,12 +35,14 @@ class Whitelist:
         self.admins = administrators()
         self.failing: frozenset[str] = frozenset()
         self.list = AllowList(())
+        self._written: list[AllowEntry] = []
 
     def rebuild(self, policy: Policy) -> bool:
         """Read everything again; True when the list is another one than before."""
         self._policy = policy.whitelist
         before = self.list.all
-        listed = AllowList([*self.entries(), *self._quiet()], own=sorted(self.own))
+        self._written = self.entries()
+        listed = AllowList([*self._written, *self._quiet()], own=sorted(self.own))
         if listed.all == before:
             return False
         self.list = listed
@@ -57,6 +59,11 @@ class Whitelist:
         fixed = [AllowEntry(target=one, author=POLICY, addresses=self.lookup(one)) for one in self._policy]
         added = self._ledger.whitelist(now)
         return fixed + [structs.replace(one, addresses=one.addresses or self.lookup(one.target)) for one in added]
+
+    def count(self) -> int:
+        """How many `entries` there are, from memory."""
+        now = self._clock()
+        return sum(1 for entry in self._written if entry.expires > now)
 
     def _quiet(self) -> list[AllowEntry]:
         found = [AllowEntry(target=one, note=PROTECTED, addresses=(one,)) for one in self._protected]

@@ -36,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
             from ringfence import daemon
 
             return daemon.main(arguments[1:])
+        if arguments[:1] == ["web"] and not {"--help", "-h"} & set(arguments):
+            from ringfence.web import process
+
+            return process.main(arguments[1:])
         from ringfence.cli.app import run
 
         return run(arguments)

@@ -31,11 +31,26 @@ def run(
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file.")] = None,
 ) -> None:
     """Guard this machine until told to stop (SIGTERM or Ctrl-C)."""
-    # The guard runs for months: it begins anew, without the libraries that only draw help and tables.
+    _begin_anew("run", config)
+
+
+@app.command()
+def web(
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file.")] = None,
+    make_certificate: Annotated[
+        bool, typer.Option("--make-certificate", help="Write a self-signed certificate for [web], and stop.")
+    ] = False,
+) -> None:
+    """Serve the administrator's page and the API alone (`ringfence run` starts it too)."""
+    _begin_anew("web", config, *(["--make-certificate"] if make_certificate else []))
+
+
+def _begin_anew(command: str, config: Path | None, *more: str) -> None:
+    """What runs for months begins anew, without the libraries that only draw help and tables."""
     chosen = config or WHERE.config
-    arguments = ["--config", str(chosen)] if chosen else []
+    arguments = [*(["--config", str(chosen)] if chosen else []), *more]
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "ringfence", "run", *arguments])  # noqa: S606 (no shell is wanted)
+    os.execv(sys.executable, [sys.executable, "-m", "ringfence", command, *arguments])  # noqa: S606 (no shell is wanted)
 
 
 @app.command()

@@ -42,8 +42,7 @@ class NewUser(UserRow, frozen=True, kw_only=True):
 
 def base() -> str:
     """The page's address, as people type it, without a slash at its end."""
-    web = getattr(settings(), "web", None)
-    return str(getattr(web, "base", "http://127.0.0.1:8470"))
+    return settings().web.base
 
 
 def _invite(name: str) -> tuple[str, str]:

@@ -12,6 +12,12 @@ from ringfence.model import Attacker, Level
 ORDERS: Final = {
     "last_seen": "last_seen", "attempts": "attempts", "address": "address", "first_seen": "first_seen",
 }  # fmt: skip
+LEVELS: Final[dict[Level | None, str]] = {
+    "threatening": "(attempts > :harmless OR convicted)",
+    "harmless": "attempts <= :harmless AND NOT convicted",
+    None: "true",
+}
+"""Threatening is who made many attempts, or whom a rule has ever banned."""
 ACCOUNTS: Final = 20
 """Accounts shown of an attacker: the ones tried last."""
 ACCOUNT_STEPS: Final = 200
@@ -28,14 +34,14 @@ class AttackerStore(EventStore):
     ) -> list[Attacker]:  # fmt: skip
         """A page of the attack list.
 
-        harmless: attempts up to which an attacker is harmless; `level` keeps only one of the two.
+        harmless: attempts up to which an attacker that no rule ever banned is harmless; `level` keeps one kind.
         text: a part of the address; since: last seen then or later; order: one of ORDERS. A limit of -1 is none.
         accounts: also look up the accounts tried, which takes a fraction of a millisecond for each row.
         """
         self._catch_up()
-        values = self._filter(harmless, level, service, text, since)
+        values = self._filter(harmless, service, text, since)
         rows = self._rows(
-            "attackers", {**values, "limit": limit, "offset": offset},
+            "attackers", {**values, "limit": limit, "offset": offset}, level=LEVELS[level],
             order=ORDERS[order], direction="DESC" if descending else "ASC",
         )  # fmt: skip
         names = self._service_names()
@@ -47,7 +53,8 @@ class AttackerStore(EventStore):
     ) -> int:  # fmt: skip
         """How many attackers there are with this filter."""
         self._catch_up()
-        return self._value("count_attackers", self._filter(harmless, level, service, text, since))
+        values = self._filter(harmless, service, text, since)
+        return int(self._rows("count_attackers", values, level=LEVELS[level])[0][0])
 
     def attacker(self, address: str, *, harmless: int = 5) -> Attacker | None:
         """One attacker; None when this address never failed (or was forgotten)."""
@@ -60,29 +67,23 @@ class AttackerStore(EventStore):
             with self._writing():
                 self._fold(self._now)
 
-    def _filter(
-        self, harmless: int, level: Level | None, service: str | None, text: str | None, since: float
-    ) -> dict[str, object]:
+    def _filter(self, harmless: int, service: str | None, text: str | None, since: float) -> dict[str, object]:
         mask = None
         if service is not None:
             bits = {name: bit for bit, name in self._rows("services")}
             mask = 1 << bits[service] if service in bits else 0
-        above, most = 0, 1 << 62
-        if level == "harmless":
-            most = harmless
-        elif level == "threatening":
-            above = harmless
-        return {"above": above, "most": most, "mask": mask, "text": text, "since": since}
+        return {"harmless": harmless, "mask": mask, "text": text, "since": since}
 
     def _service_names(self) -> dict[int, str]:
         return dict(self._rows("services"))
 
     def _attacker(self, row: Row, harmless: int, names: dict[int, str], *, accounts: bool = True) -> Attacker:
-        address, attempts, services, first_seen, last_seen, successes, newest = row
+        address, attempts, services, first_seen, last_seen, successes, newest, convicted = row
         steps = {"newest": newest, "steps": ACCOUNT_STEPS, "limit": ACCOUNTS}
         tried = self._rows("accounts", steps) if accounts else []
         return Attacker(
-            address=address, attempts=attempts, level="threatening" if attempts > harmless else "harmless",
+            address=address, attempts=attempts,
+            level="threatening" if attempts > harmless or convicted else "harmless",
             services=tuple(name for bit, name in names.items() if services >> bit & 1),
             accounts=tuple(account for (account,) in tried),
             first_seen=first_seen, last_seen=last_seen, successes=successes,

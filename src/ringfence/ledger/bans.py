@@ -66,6 +66,17 @@ class BanStore(MakingStore):
         words = {"state": STATES[active], "target": TARGETS[target is not None]}
         return int(self._rows("count_bans", values, **words)[0][0])
 
+    @property
+    def running_bans(self) -> int:
+        """How many bans run, from memory (writer only): for what is asked every second."""
+        if self._stale:
+            self._load()
+        return self._running
+
+    def bans_by_service(self) -> dict[str, int]:
+        """How many bans run, service by service."""
+        return dict(self._rows("running_by_service"))
+
     def bans_since(self, time: float) -> list[Ban]:
         """All bans that began at `time` or later, running or not, oldest first (for rules that count bans)."""
         return [ban_from(row) for row in self._rows("bans_since", {"time": time})]

@@ -59,6 +59,13 @@ class CommandStore(BanStore):
             )
             return self._end_all([ban_from(row) for row in rows], "lifted", now, author)
 
+    def note_ban(self, number: int, note: str, *, author: str, origin: str = "", now: float) -> Ban | None:
+        """Set the note of a ban, running or ended; returns it, None when there is none of that number."""
+        with self._writing(durable=True):
+            self._audit(now, author, "note", {"ban": number, "note": note}, origin)
+            self._run("note_ban", (number, note))
+            return self.ban_by_id(number)
+
     # ---- whitelist
 
     def allow(

@@ -8,12 +8,14 @@ folded at once; while catching up, every FOLD events, which is what makes it che
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ringfence.ledger.connection import CACHED_SERVICES, Row, Store
+from ringfence.ledger.cover import text_range, within
 from ringfence.ledger.sql import QUERIES
 from ringfence.model import Event
 
@@ -28,6 +30,8 @@ MOST_CONTEXTS: Final = 65_536
 BLOCK: Final = 4_096
 """Events of a block, at least; a later fold begins a new one."""
 PAGE: Final = 5_000
+MOST_CONVICTED: Final = 1_000
+"""Addresses of one banned network that are marked at once; an IPv6 network may have had very many."""
 
 
 class EventStore(Store):
@@ -91,21 +95,57 @@ class EventStore(Store):
         return bit
 
     def _fold(self, now: float) -> None:
-        """Bring attackers, blocks and statistics up to the last event, within a transaction."""
+        """Bring attackers, charts, blocks and statistics up to the last event, within a transaction."""
         span = {"folded": self._counters.get("folded", 0), "last": self._last}
-        if span["folded"] >= span["last"]:
-            return
-        self._run("fold_attackers", span)
+        if span["folded"] < span["last"]:
+            self._run("fold_attackers", span)
+            oldest, newest = self._fold_minutes(span, now)
+            block = {"first": span["folded"] + 1, "last": self._last, "oldest": oldest, "newest": newest, "span": BLOCK}
+            if self._run("extend_block", block).rowcount == 0:
+                self._run("insert_block", block)
+            self._count("folded", self._last)
+            if len(self._newest) > CACHED_ADDRESSES:
+                self._newest.clear()
+        self._convict()
+
+    def _fold_minutes(self, span: Mapping[str, int], now: float) -> tuple[float, float]:
+        """Attempts by minute and hour, and statistics; returns the times of the oldest and the newest event."""
         oldest, newest = float("inf"), float("-inf")
-        for service, failed, count, first, last in self._run("fold_services", span).fetchall():
+        minutes: list[Row] = []
+        hours: Counter[tuple[int, str]] = Counter()
+        attempts: Counter[str] = Counter()
+        successes: Counter[str] = Counter()
+        for minute, service, failed, count, first, last in self._run("fold_minutes", span).fetchall():
             oldest, newest = min(oldest, first), max(newest, last)
-            self._add_statistic(service, now, attempts=count if failed else 0, successes=0 if failed else count)
-        block = {"first": span["folded"] + 1, "last": self._last, "oldest": oldest, "newest": newest, "span": BLOCK}
-        if self._run("extend_block", block).rowcount == 0:
-            self._run("insert_block", block)
-        self._count("folded", self._last)
-        if len(self._newest) > CACHED_ADDRESSES:
-            self._newest.clear()
+            if failed:
+                minutes.append((minute, service, count))
+                hours[minute // 60, service] += count
+                attempts[service] += count
+            else:
+                successes[service] += count
+        self._connection.executemany(QUERIES["add_minute"], minutes)
+        self._connection.executemany(QUERIES["add_hour"], [(*key, count) for key, count in hours.items()])
+        for service in {**attempts, **successes}:
+            self._add_statistic(service, now, attempts=attempts[service], successes=successes[service])
+        return oldest, newest
+
+    def _convict(self) -> None:
+        """Mark the attackers that rules have banned since the last time, within a transaction.
+
+        Where a network was banned, everyone in it that attacked the service since the first counted attempt earned it.
+        """
+        upto = self._value("last_verdict")
+        span = {"after": self._counters.get("convicted", 0), "upto": upto}
+        if upto <= span["after"]:
+            return
+        self._run("convict", span)
+        for target, service, since in self._run("networks_convicted", span).fetchall():
+            low, high = text_range(target)
+            mask = 1 << self._bits.get(service, CACHED_SERVICES - 1)
+            area = {"low": low, "high": high, "since": since, "mask": mask, "limit": MOST_CONVICTED}
+            found = [(address,) for (address,) in self._run("inhabitants", area).fetchall() if within(address, target)]
+            self._connection.executemany(QUERIES["convict_one"], found)
+        self._count("convicted", upto)
 
     def _unfolded(self) -> int:
         return self._last - self._counters.get("folded", 0)

@@ -6,11 +6,10 @@ the first of them is pruned they are copied, if the ban still runs or ended late
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from typing import Final
 
 from ringfence.ledger.connection import Row
+from ringfence.ledger.cover import Membership
 from ringfence.ledger.events import EventStore, event_from
 from ringfence.ledger.sql import QUERIES
 from ringfence.model import Event, Verdict
@@ -77,20 +76,3 @@ class EvidenceStore(EventStore):
                 self._run("trim_evidence", {"ban": ban, "keep": EVIDENCE_OF_A_BAN})
             self._run("delete_firing", (number,))
         return len(firings)
-
-
-class Membership:
-    """`address in Membership(network)`, for text; quicker than `ipaddress` by far."""
-
-    def __init__(self, network: str) -> None:
-        net = ipaddress.ip_network(network, strict=False)
-        self._family = socket.AF_INET if net.version == 4 else socket.AF_INET6
-        self._mask = int(net.netmask)
-        self._network = int(net.network_address)
-
-    def __contains__(self, address: str) -> bool:
-        try:
-            packed = socket.inet_pton(self._family, address)
-        except OSError:
-            return False
-        return int.from_bytes(packed, "big") & self._mask == self._network

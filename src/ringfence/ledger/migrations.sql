@@ -16,6 +16,13 @@ CREATE TABLE minute (
 INSERT INTO minute (minute, service, attempts)
 SELECT CAST(e.time / 60 AS INTEGER), c.service, count(*) FROM event e JOIN context c ON c.id = e.context
 WHERE c.failed AND e.id <= coalesce((SELECT value FROM counter WHERE name = 'folded'), 0) GROUP BY 1, 2;
+CREATE TABLE hour (
+  hour     INTEGER NOT NULL,
+  service  TEXT    NOT NULL,
+  attempts INTEGER NOT NULL,
+  PRIMARY KEY (hour, service)
+) WITHOUT ROWID;
+INSERT INTO hour (hour, service, attempts) SELECT minute / 60, service, sum(attempts) FROM minute GROUP BY 1, 2;
 
 
 CREATE TABLE user (

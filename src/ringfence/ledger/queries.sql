@@ -68,11 +68,38 @@ ON CONFLICT (address) DO UPDATE SET
   first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen),
   services = services | excluded.services, recent = recent | excluded.recent, newest = max(newest, excluded.newest)
 
--- name: fold_services
-SELECT c.service, c.failed, sum(n), min(oldest), max(newest)
-FROM (SELECT context, count(*) AS n, min(time) AS oldest, max(time) AS newest
-      FROM event WHERE id > :folded AND id <= :last GROUP BY context) e
-JOIN context c ON c.id = e.context GROUP BY c.service, c.failed
+-- name: fold_minutes
+SELECT e.minute, c.service, c.failed, sum(n), min(oldest), max(newest)
+FROM (SELECT CAST(time / 60 AS INTEGER) AS minute, context, count(*) AS n, min(time) AS oldest, max(time) AS newest
+      FROM event WHERE id > :folded AND id <= :last GROUP BY 1, 2) e
+CROSS JOIN context c ON c.id = e.context GROUP BY 1, 2, 3
+
+-- name: add_minute
+INSERT INTO minute (minute, service, attempts) VALUES (?1, ?2, ?3)
+ON CONFLICT (minute, service) DO UPDATE SET attempts = attempts + excluded.attempts
+
+-- name: add_hour
+INSERT INTO hour (hour, service, attempts) VALUES (?1, ?2, ?3)
+ON CONFLICT (hour, service) DO UPDATE SET attempts = attempts + excluded.attempts
+
+-- name: last_verdict
+SELECT coalesce(max(id), 0) FROM verdict
+
+-- name: convict
+UPDATE attacker SET convicted = 1 WHERE NOT convicted
+  AND address IN (SELECT address FROM verdict WHERE id > :after AND id <= :upto AND ban IS NOT NULL)
+
+-- name: networks_convicted
+SELECT target, service, min(since) FROM verdict
+WHERE id > :after AND id <= :upto AND ban IS NOT NULL AND instr(target, '/') GROUP BY target, service
+
+-- name: inhabitants
+SELECT address FROM attacker
+WHERE address >= :low AND address < :high AND NOT convicted AND last_seen >= :since AND services & :mask
+LIMIT :limit
+
+-- name: convict_one
+UPDATE attacker SET convicted = 1 WHERE address = ?
 
 -- name: extend_block
 UPDATE block SET last = :last, oldest = min(oldest, :oldest), newest = max(newest, :newest)
@@ -122,18 +149,19 @@ SELECT account FROM chain WHERE account <> '' GROUP BY account ORDER BY max(id) 
 -- ---------------------------------------------------------------- attackers
 
 -- name: attackers
-SELECT address, attempts, services, first_seen, last_seen, successes, newest FROM attacker
-WHERE attempts > :above AND attempts <= :most AND last_seen >= :since
+SELECT address, attempts, services, first_seen, last_seen, successes, newest, convicted FROM attacker
+WHERE attempts > 0 AND {level} AND last_seen >= :since
   AND (:mask IS NULL OR services & :mask) AND (:text IS NULL OR instr(address, :text))
 ORDER BY {order} {direction}, address LIMIT :limit OFFSET :offset
 
 -- name: count_attackers
 SELECT count(*) FROM attacker
-WHERE attempts > :above AND attempts <= :most AND last_seen >= :since
+WHERE attempts > 0 AND {level} AND last_seen >= :since
   AND (:mask IS NULL OR services & :mask) AND (:text IS NULL OR instr(address, :text))
 
 -- name: attacker
-SELECT address, attempts, services, first_seen, last_seen, successes, newest FROM attacker WHERE address = :address
+SELECT address, attempts, services, first_seen, last_seen, successes, newest, convicted FROM attacker
+WHERE address = :address
 
 -- ---------------------------------------------------------------- positions
 
@@ -370,6 +398,12 @@ UPDATE block SET first = :first WHERE first = :old
 -- name: delete_block
 DELETE FROM block WHERE first = :first
 
+-- name: prune_minutes
+DELETE FROM minute WHERE minute < min(:minute, (SELECT min(minute) FROM minute) + :span)
+
+-- name: prune_hours
+DELETE FROM hour WHERE hour < :hour
+
 -- name: prune_verdicts
 DELETE FROM verdict WHERE id IN
   (SELECT id FROM (SELECT id, time FROM verdict ORDER BY id LIMIT :rows) WHERE time < :limit)
@@ -405,6 +439,11 @@ SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_free
 SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM attacker) AS attackers,
   (SELECT count(*) FROM ban) AS bans, (SELECT count(*) FROM evidence) AS evidence,
   (SELECT count(*) FROM verdict) AS verdicts
+
+-- ---------------------------------------------------------------- for the page: numbers, notes, trials, reported events
+
+-- name: note_ban
+UPDATE ban SET note = ?2 WHERE id = ?1
 
 -- ---------------------------------------------------------------- people: users, invitations, tokens, requests
 

@@ -65,6 +65,14 @@ CREATE TABLE minute (
   PRIMARY KEY (minute, service)
 ) WITHOUT ROWID;
 
+-- The same by hour, for charts of a month.
+CREATE TABLE hour (
+  hour     INTEGER NOT NULL,
+  service  TEXT    NOT NULL,
+  attempts INTEGER NOT NULL,
+  PRIMARY KEY (hour, service)
+) WITHOUT ROWID;
+
 CREATE TABLE position (
   source        TEXT    PRIMARY KEY,
   inode         TEXT    NOT NULL,      -- text, because an inode may need all 64 bits unsigned

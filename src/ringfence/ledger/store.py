@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -15,13 +14,12 @@ from ringfence.ledger.facts import Recorded
 from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.people import PeopleStore
 from ringfence.ledger.sql import QUERIES
-from ringfence.ledger.upkeep import UpkeepStore
+from ringfence.ledger.timelines import TimelineStore
+from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
-DAY: Final = 86_400.0
 
-
-class Ledger(PeopleStore, UpkeepStore):
+class Ledger(PeopleStore, TimelineStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works
@@ -42,6 +40,9 @@ class Ledger(PeopleStore, UpkeepStore):
         ledger._now = now
         with ledger._told():
             ledger._load()
+        if "convicted" not in ledger._counters:  # it was of an earlier version: now, not with the first line
+            with ledger._writing():
+                ledger._fold(now)
         return ledger
 
     @classmethod

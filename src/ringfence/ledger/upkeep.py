@@ -15,6 +15,9 @@ ROWS_STEP: Final = 1_000
 """Rows of attackers that one step looks at, and of verdicts that it may take."""
 BANS_STEP: Final = 50
 """Ended bans whose evidence one step may take."""
+MINUTES_STEP: Final = 20
+"""Minutes of the charts that one step may take."""
+DAY: Final = 86_400.0
 PAGES_STEP: Final = 500
 """Pages of the file that one step gives back."""
 
@@ -36,6 +39,7 @@ class UpkeepStore(StatisticsStore):
             limit = now - self.keep_events
             full = self._used() > self.max_bytes
             taken += self._run("prune_verdicts", {"limit": now if full else limit, "rows": ROWS_STEP}).rowcount
+            taken += self._prune_charts(limit, now - DAY if full else limit)
             taken += self._prune_evidence(limit)
             taken += self._prune_attackers(limit, now)
         self._give_back()
@@ -58,6 +62,11 @@ class UpkeepStore(StatisticsStore):
         else:
             self._run("shorten_block", {"first": end + 1, "old": first})
         return taken
+
+    def _prune_charts(self, hours: float, minutes: float) -> int:
+        """Charts go back as far as events are kept; when the file is full, by the hour only."""
+        span = {"minute": int(minutes // 60), "span": MINUTES_STEP}
+        return self._run("prune_minutes", span).rowcount + self._run("prune_hours", {"hour": hours // 3600}).rowcount
 
     def _prune_evidence(self, limit: float) -> int:
         taken = 0

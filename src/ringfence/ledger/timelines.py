@@ -1,0 +1,146 @@
+"""Events, charts, what was tried most, the audit, and how far everything is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Final
+
+from ringfence.ledger.events import event_from
+from ringfence.ledger.facts import AuditEntry
+from ringfence.ledger.listed import (
+    ALL_EVENTS,
+    AttackFilter,
+    BanTotal,
+    Cursor,
+    EventFilter,
+    ListedAttacker,
+    ListedEvent,
+    Page,
+    Slot,
+    TopAccounts,
+    Totals,
+    Tried,
+    Versions,
+)
+from ringfence.ledger.lists import ListStore
+
+MOST_STEPS: Final = 20_000
+"""Events that one page of a timeline looks through for those that are wanted; then it goes on with the next page."""
+MOST_TRIED: Final = 100_000
+"""The newest events, from which the accounts tried most are told."""
+FEW_SEEN: Final = 5_000
+"""Attackers seen lately up to which they are sorted; above, the list is walked from the worst one on."""
+
+
+class TimelineStore(ListStore):
+    """Reads what happened in order of time."""
+
+    _counted_changes = 0
+
+    def event_page(
+        self, address: str | None = None, wanted: EventFilter = ALL_EVENTS, *, limit: int = 100,
+        cursor: Cursor | None = None,
+    ) -> Page[ListedEvent]:  # fmt: skip
+        """The newest events, of one address or of all, newest first.
+
+        A page looks through MOST_STEPS events at most; it may be short and go on nevertheless.
+        """
+        where = self._events_like(wanted)
+        values: dict[str, object] = {
+            "service": wanted.service, "failed": wanted.failed, "since": wanted.since, "limit": limit + 1,
+            "account": wanted.account.encode(errors="replace").lower().decode(),
+        }  # fmt: skip
+        if address is None:
+            return self._of_all(where, values, limit, cursor)
+        start = cursor[0] if cursor else self._newest_event(address)
+        walk = {**values, "start": start, "steps": limit + 1 if where == "true" else MOST_STEPS}
+        found: list[ListedEvent] = []
+        for row in self._rows("timeline", walk, where=where) if start else ():
+            if len(found) == limit:
+                return Page(found, (row[0],))
+            if row[-1]:
+                found.append(ListedEvent(row[0], event_from(row[:-2])))
+            start = row[-2]
+        return Page(found, (start,) if start and self._row("event", (start,)) else None)
+
+    def _of_all(self, where: str, values: dict[str, object], limit: int, cursor: Cursor | None) -> Page[ListedEvent]:
+        start = cursor[0] if cursor else self._value("last_event")
+        stop = max(0, start - MOST_STEPS)
+        rows = self._rows("newest_events", {**values, "start": start, "stop": stop}, where=where)
+        found = [ListedEvent(row[0], event_from(row)) for row in rows[:limit]]
+        if len(rows) > limit:
+            return Page(found, (rows[limit][0],))
+        return Page(found, (stop,) if self._value("oldest_event") <= stop else None)
+
+    def _events_like(self, wanted: EventFilter) -> str:
+        where = []
+        if wanted.service:
+            where.append("c.service = :service")
+        if wanted.failed is not None:
+            where.append("c.failed = :failed")
+        if wanted.account:
+            where.append("instr(lower(e.account), :account)")
+        if wanted.since > float("-inf"):
+            where.append("e.time >= :since")
+        return " AND ".join(where) or "true"
+
+    # ---- charts
+
+    def attempts_by_minute(self, since: float, until: float, step: int) -> list[Slot]:
+        """Attempts by slot of `step` seconds (whole minutes) and service; slots without any are left out."""
+        self._catch_up()
+        values = {"first": int(since // 60), "last": -int(-until // 60), "step": step}
+        return [Slot(*row) for row in self._rows("slots_of_minutes", values)]
+
+    def bans_by_slot(self, since: float, until: float, step: int) -> list[Slot]:
+        """Bans that began, by slot of `step` seconds and service; slots without any are left out."""
+        return [Slot(*row) for row in self._rows("slots_of_bans", {"since": since, "until": until, "step": step})]
+
+    # ---- what stands out
+
+    def top_attackers(self, since: float, limit: int = 10, *, harmless: int = 5) -> list[ListedAttacker]:
+        """Who of those seen since then has most attempts (all of them counted, also the earlier ones)."""
+        return self.attack_page(AttackFilter(since=since, harmless=harmless), "attempts", limit=limit).rows
+
+    def top_accounts(self, since: float, limit: int = 10) -> TopAccounts:
+        """The accounts tried most since then, among the newest MOST_TRIED events."""
+        after = max(0, self._value("last_event") - MOST_TRIED)
+        rows = self._rows("top_accounts", {"after": after, "since": since, "limit": limit})
+        first = self._row("event_time", {"id": after + 1})
+        return TopAccounts([Tried(*row) for row in rows], max(since, first[0]) if after and first else since)
+
+    def totals(self) -> Totals:
+        """Counters that only grow: of bans since ever, of attempts since their statistics were reset."""
+        upto = self._value("last_change")
+        made: Counter[tuple[str, str]] = self.__dict__.setdefault("_bans_ever", Counter())
+        for service, author, count in self._rows("bans_made", {"after": self._counted_changes, "upto": upto}):
+            made[service, author] += count
+        self._counted_changes = upto
+        rows = self._rows("statistics")
+        return Totals(
+            attempts={row[0]: row[2] for row in rows}, successes={row[0]: row[3] for row in rows},
+            bans=[BanTotal(service, author, count) for (service, author), count in sorted(made.items())],
+        )  # fmt: skip
+
+    # ---- audit and versions
+
+    def audit_page(self, text: str = "", *, limit: int = 100, cursor: Cursor | None = None) -> Page[AuditEntry]:
+        """The newest commands, newest first; `text` is a part of who, what, where from or the arguments."""
+        before = cursor[0] if cursor else 1 << 62
+        rows = self._rows("audit_page", {"text": text.lower(), "before": before, "limit": limit + 1})
+        found = [
+            AuditEntry(id=number, time=time, author=author, command=command, arguments=json.loads(words), origin=origin)
+            for number, time, author, command, words, origin in rows[:limit]
+        ]
+        return Page(found, (found[-1].id,) if len(rows) > limit else None)
+
+    def versions(self) -> Versions:
+        """How far everything is; cheap enough to ask several times a second."""
+        return Versions(**dict(zip(Versions.__struct_fields__, self._rows("versions")[0], strict=True)))
+
+    def changes_since(self, mark: Versions) -> tuple[Versions, frozenset[str]]:
+        """How far everything is now, and the names of what changed since `mark`."""
+        now = self.versions()
+        names = Versions.__struct_fields__
+        return now, frozenset(name for name in names if getattr(now, name) != getattr(mark, name))

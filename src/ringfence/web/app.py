@@ -1,0 +1,146 @@
+"""The application: its routes, who is recognised, what is enforced and which headers every answer has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from litestar import Litestar, Request, Router
+from litestar.config.app import ExperimentalFeatures  # noqa: F401
+from litestar.datastructures import MutableScopeHeaders, State
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.middleware import DefineMiddleware
+from litestar.types import Message, Scope
+
+from ringfence.errors import RingfenceError
+from ringfence.web import errors
+from ringfence.web.access import SAFE, Visitor, check_same_site, check_token, enforce
+from ringfence.web.pages import ROUTES as PAGES
+from ringfence.web.recognise import PROGRAMS, Recognise
+from ringfence.web.web import Form, Web
+
+LARGEST: Final = 2 << 20
+"""Bytes of a request's body."""
+FORM_COOKIE: Final = "ringfence-form"
+"""Holds the secret of forms for who has no session yet."""
+
+HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+STRICT_TRANSPORT: Final = "max-age=31536000"
+
+
+def provide_web(state: State) -> Web:
+    """The parts of the process, for a handler's argument `web`."""
+    found: Web = state.web
+    return found
+
+
+def provide_visitor(request: Request[Visitor, Any, Any]) -> Visitor:
+    """Who asks, for a handler's argument `visitor`."""
+    return request.user
+
+
+async def provide_form(request: Request[Visitor, Any, Any]) -> Form:
+    """The fields of the form that was sent, for a handler's argument `form`; they were checked before."""
+    found: Form = request.state.get("form") or Form()
+    return found
+
+
+async def check_change(request: Request[Visitor, Any, Any]) -> None:
+    """Before every page handler: a change must come from a form of ours, opened by whoever sends it."""
+    if request.method in SAFE:
+        return
+    check_same_site(request)
+    form = Form(await request.form())
+    request.state.form = form
+    session = request.user.session
+    check_token(session.csrf if session is not None else request.cookies.get(FORM_COOKIE, ""), form["csrf"])
+
+
+async def add_headers(message: Message, scope: Scope) -> None:
+    """Before every answer is sent: the headers that protect it."""
+    if message["type"] != "http.response.start":
+        return
+    headers = MutableScopeHeaders.from_message(message)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    web: Web = scope["litestar_app"].state.web
+    if web.secure:
+        headers["strict-transport-security"] = STRICT_TRANSPORT
+    if not scope["path"].startswith("/static/"):
+        headers.setdefault("cache-control", "no-store")
+
+
+@contextlib.asynccontextmanager
+async def looking(app: Litestar) -> AsyncIterator[None]:
+    """Look for changes as long as the application runs."""
+    task = asyncio.create_task(app.state.web.live.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def make_app(web: Web) -> Litestar:
+    """The application over the parts `web`. Raises ValueError when a route does not say who may use it."""
+    pages = Router("/", route_handlers=PAGES, before_request=check_change, include_in_schema=False)
+    app = Litestar(
+        [pages],
+        state=State({"web": web}),
+        guards=[enforce],
+        middleware=[DefineMiddleware(Recognise)],
+        dependencies={
+            "web": Provide(provide_web, sync_to_thread=False),
+            "visitor": Provide(provide_visitor, sync_to_thread=False),
+            "form": Provide(provide_form),
+        },
+        exception_handlers={RingfenceError: errors.answer, Exception: errors.answer},
+        before_send=[add_headers],
+        lifespan=[looking],
+        request_max_body_size=LARGEST,
+        openapi_config=None,
+        debug=False,
+        logging_config=None,
+    )
+    check_needs(app)
+    return app
+
+
+def handlers_of(app: Litestar) -> list[tuple[str, HTTPRouteHandler]]:
+    """Every handler with its path."""
+    return [
+        (route.path, handler)
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", [])
+        if isinstance(handler, HTTPRouteHandler)
+    ]
+
+
+def check_needs(app: Litestar) -> None:
+    """Raise ValueError when a route does not say what it needs."""
+    silent = [path for path, handler in handlers_of(app) if not handler.opt.get("needs") and not _automatic(handler)]
+    if silent:
+        raise ValueError(f"these routes don't say who may use them: {', '.join(silent)}")
+
+
+def _automatic(handler: HTTPRouteHandler) -> bool:
+    """Whether the framework made it by itself: answers to OPTIONS."""
+    return handler.http_methods == {"OPTIONS"}
+
+
+__all__ = ["FORM_COOKIE", "PROGRAMS", "handlers_of", "make_app"]

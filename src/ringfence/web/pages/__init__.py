@@ -1,0 +1,9 @@
+"""The pages: each module holds the handlers of one subject and lists them as `ROUTES`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ringfence.web.pages import login, shell
+
+ROUTES: list[Any] = [*login.ROUTES, *shell.ROUTES]

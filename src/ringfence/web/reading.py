@@ -1,0 +1,23 @@
+"""Connections for reading the ledger: one for each thread, since SQLite's are not shared, and none that could write."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from ringfence.ledger import Ledger
+
+
+class Readers:
+    """Gives every thread its own reader of the ledger at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mine = threading.local()
+
+    def ledger(self) -> Ledger:
+        """This thread's reader. Raises LedgerError when there is no ledger that can be read."""
+        found: Ledger | None = getattr(self._mine, "ledger", None)
+        if found is None:
+            found = self._mine.ledger = Ledger.open_reader(self._path)
+        return found

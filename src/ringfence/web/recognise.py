@@ -1,0 +1,94 @@
+"""Who asks: the address behind proxies that are ours, the session of a cookie, the user of a token."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+
+from ringfence.own import canonical
+from ringfence.parse.addresses import AddressSet
+from ringfence.web.access import Visitor, permissions_of
+from ringfence.web.web import Web
+
+PROGRAMS = ("/api/", "/feed/", "/metrics", "/healthz")
+"""Paths for programs: tokens only, never cookies, so no page of another site can use a reader's login there."""
+MOST_HOPS = 20
+
+
+class Recognise(AbstractAuthenticationMiddleware):
+    """Makes a `Visitor` of every request; nobody in particular where nothing valid was sent."""
+
+    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+        """The visitor, as the connection's user."""
+        web: Web = connection.app.state.web
+        address = client_address(connection, web.proxies)
+        if connection.scope["path"].startswith(PROGRAMS):
+            visitor = _by_token(web, connection.headers.get("authorization", ""), address)
+        else:
+            visitor = _by_cookie(web, connection.cookies.get(web.cookie, ""), address)
+        return AuthenticationResult(user=visitor, auth=visitor.session)
+
+
+def client_address(connection: ASGIConnection[Any, Any, Any, Any], proxies: AddressSet) -> str:
+    """The peer's address, or what our own proxies say in X-Forwarded-For: the last one that is no proxy of ours."""
+    peer = canonical(connection.client.host if connection.client is not None else "") or ""
+    if peer in proxies:
+        hops = connection.headers.get("x-forwarded-for", "").split(",")[-MOST_HOPS:]
+        for hop in reversed(hops):
+            named = canonical(hop.strip())
+            if not named:
+                break
+            peer = named
+            if named not in proxies:
+                break
+    return peer
+
+
+def _by_cookie(web: Web, secret: str, address: str) -> Visitor:
+    now = web.clock()
+    session = web.sessions.find(secret, now) if secret else None
+    if session is None:
+        return Visitor(address=address)
+    user = web.readers.ledger().user(session.user)
+    if user is None or user.disabled or user.changed > session.began:
+        web.sessions.close(session)
+        return Visitor(address=address)
+    return Visitor(
+        address=address, name=user.name, role=user.role, accounts=user.accounts, may_ask=user.may_ask,
+        permissions=permissions_of(user.role), session=session,
+    )  # fmt: skip
+
+
+def _by_token(web: Web, header: str, address: str) -> Visitor:
+    secret = token_in(header)
+    if not secret:
+        return Visitor(address=address)
+    ledger, now = web.readers.ledger(), web.clock()
+    token = ledger.token_by_hash(hashlib.sha256(secret.encode()).hexdigest())
+    if token is None or token.revoked is not None or token.expires <= now:
+        return Visitor(address=address)
+    user = ledger.user(token.user)
+    if user is None or user.disabled:
+        return Visitor(address=address)
+    return Visitor(
+        address=address, name=user.name, role=user.role, accounts=user.accounts, may_ask=user.may_ask,
+        permissions=permissions_of(user.role, token.scope), token=token.id, service=token.service,
+    )  # fmt: skip
+
+
+def token_in(header: str) -> str:
+    """The token of an Authorization header: as bearer (RFC 6750), or as password (RFC 7617) for plain list fetchers."""
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest.strip(), validate=True).decode("utf-8").partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return ""

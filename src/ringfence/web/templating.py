@@ -1,0 +1,73 @@
+"""The pages' templates, loaded and compiled at start: what is rendered later needs no file.
+
+Texts of the templates go through gettext (`_`), so that a translation is a file in `locale/` and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ringfence.render import duration
+from ringfence.web import texts
+from ringfence.web.access import Permission
+
+DOMAIN: Final = "ringfence"
+HERE: Final = Path(__file__).parent
+
+
+class Pages:
+    """Renders templates by name in one of the languages that there are."""
+
+    def __init__(self, folder: Path = HERE / "templates", locale: Path = HERE / "locale") -> None:
+        self.languages = ["en", *(path.name for path in sorted(locale.glob("*")) if path.is_dir())]
+        self._environments = {language: _environment(folder, locale, language) for language in self.languages}
+
+    def render(self, name: str, values: Mapping[str, Any], language: str = "en") -> str:
+        """The page `name` (without its ending) as HTML."""
+        return self._environments[language].get_template(f"{name}.html").render(values)
+
+    def language(self, accepted: str) -> str:
+        """The first language of an Accept-Language header that there is (RFC 9110, 12.5.4), else English."""
+        wanted = []
+        for part in accepted.split(",")[:20]:
+            tag, _, quality = part.partition(";q=")
+            try:
+                wanted.append((-float(quality or 1), tag.strip().lower().partition("-")[0]))
+            except ValueError:
+                continue
+        return next((tag for _, tag in sorted(wanted, key=lambda one: one[0]) if tag in self.languages), "en")
+
+
+def _environment(folder: Path, locale: Path, language: str) -> Environment:
+    # Loaded once: the process may not be able to read them later, having given up its rights.
+    environment = Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, finalize=texts.printed,
+        trim_blocks=True, lstrip_blocks=True, auto_reload=False, cache_size=-1, extensions=["jinja2.ext.i18n"],
+    )  # fmt: skip
+    translation = gettext.translation(DOMAIN, locale, [language], fallback=True)
+    environment.install_gettext_translations(translation, newstyle=True)  # type: ignore[attr-defined]
+    environment.filters |= {
+        "plain": texts.plain, "when": texts.when, "left": texts.left, "number": texts.number, "size": texts.size,
+        "duration": duration, "service": texts.service_name, "address_path": texts.address_path,
+        "author": texts.author_name,
+    }  # fmt: skip
+    environment.globals["permission"] = {permission.name: permission for permission in Permission}
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return environment
+
+
+@functools.cache
+def static_files(folder: Path = HERE / "static") -> dict[str, bytes]:
+    """Every static file by its path below `folder`, in memory for the same reason."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in (".css", ".js", ".svg", ".txt", ".ico")
+    }

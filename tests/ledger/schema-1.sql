@@ -1,0 +1,203 @@
+-- The ledger's tables. Times are seconds since 1970-01-01 UTC; an end that never comes is infinity.
+
+-- What the events of one kind have in common, told once: an event refers to it by number.
+CREATE TABLE context (
+  id      INTEGER PRIMARY KEY,
+  service TEXT    NOT NULL,
+  failed  INTEGER NOT NULL,
+  cause   TEXT    NOT NULL,
+  proven  INTEGER NOT NULL,
+  pattern TEXT    NOT NULL,
+  source  TEXT    NOT NULL,
+  mask    INTEGER NOT NULL,            -- the service's bit; 0 for successes, which attack nothing
+  UNIQUE (service, failed, cause, proven, pattern, source)
+);
+
+-- The services by bit number: an attacker's services are one integer.
+CREATE TABLE service (
+  bit  INTEGER PRIMARY KEY,
+  name TEXT    NOT NULL UNIQUE
+);
+
+-- Append only and without any index, so that an attempt costs a page's share and nothing else.
+-- `previous` is the event of the same address recorded before: an address's timeline is a walk along it.
+CREATE TABLE event (
+  id       INTEGER PRIMARY KEY,
+  time     REAL    NOT NULL,
+  address  TEXT    NOT NULL,
+  context  INTEGER NOT NULL,
+  account  TEXT    NOT NULL,
+  detail   TEXT    NOT NULL,
+  line     INTEGER NOT NULL,
+  session  TEXT    NOT NULL,
+  token    TEXT    NOT NULL,
+  previous INTEGER
+);
+
+-- Runs of events with the span of time they cover: finds and prunes by time without an index on events.
+CREATE TABLE block (
+  first  INTEGER PRIMARY KEY,
+  last   INTEGER NOT NULL,
+  oldest REAL    NOT NULL,
+  newest REAL    NOT NULL
+);
+
+-- One row an address. first_seen and last_seen tell of attempts only.
+CREATE TABLE attacker (
+  address    TEXT    PRIMARY KEY,
+  attempts   INTEGER NOT NULL,
+  successes  INTEGER NOT NULL,
+  first_seen REAL    NOT NULL,
+  last_seen  REAL    NOT NULL,
+  services   INTEGER NOT NULL,         -- bits of all services attacked
+  recent     INTEGER NOT NULL,         -- bits of those attacked since their statistics were reset
+  newest     INTEGER NOT NULL          -- its newest event, where the chain begins
+) WITHOUT ROWID;
+
+CREATE TABLE position (
+  source        TEXT    PRIMARY KEY,
+  inode         TEXT    NOT NULL,      -- text, because an inode may need all 64 bits unsigned
+  fingerprint   TEXT    NOT NULL,
+  fingerprinted INTEGER NOT NULL,
+  offset        INTEGER NOT NULL,
+  line          INTEGER NOT NULL,
+  cursor        TEXT    NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE ban (
+  id        INTEGER PRIMARY KEY,
+  target    TEXT    NOT NULL,
+  service   TEXT    NOT NULL,
+  since     REAL    NOT NULL,
+  until     REAL    NOT NULL,
+  state     TEXT    NOT NULL,
+  author    TEXT    NOT NULL,
+  reason    TEXT    NOT NULL,
+  detail    TEXT    NOT NULL,
+  note      TEXT    NOT NULL,
+  ended     REAL,                      -- NULL while it runs
+  automatic INTEGER NOT NULL,          -- made by a rule, so it may give way when the list is full
+  evidence  INTEGER NOT NULL DEFAULT 0 -- there are rows in `evidence`
+);
+CREATE UNIQUE INDEX ban_running  ON ban (target, service)  WHERE ended IS NULL;
+CREATE        INDEX ban_ending   ON ban (automatic, until) WHERE ended IS NULL;
+CREATE        INDEX ban_history  ON ban (target);
+CREATE        INDEX ban_evidence ON ban (ended)            WHERE evidence AND ended IS NOT NULL;
+
+-- Everything that ever happened to a ban.
+CREATE TABLE ban_change (
+  id     INTEGER PRIMARY KEY,
+  ban    INTEGER NOT NULL,
+  time   REAL    NOT NULL,
+  change TEXT    NOT NULL,
+  state  TEXT    NOT NULL,
+  until  REAL    NOT NULL,
+  author TEXT    NOT NULL
+);
+CREATE INDEX ban_change_ban ON ban_change (ban);
+
+-- Where the evidence of a ban is found among the events: on the chain that ends in `event`, from `since` to `until`.
+-- Before the first of them is pruned it becomes copies in `evidence`, and this row goes.
+CREATE TABLE firing (
+  id      INTEGER PRIMARY KEY,
+  ban     INTEGER NOT NULL,
+  event   INTEGER NOT NULL,
+  target  TEXT    NOT NULL,
+  address TEXT    NOT NULL,
+  service TEXT    NOT NULL,
+  since   REAL    NOT NULL,
+  until   REAL    NOT NULL,
+  count   INTEGER NOT NULL
+);
+CREATE INDEX firing_ban   ON firing (ban);
+CREATE INDEX firing_since ON firing (since);
+
+-- Copies of the events that made a rule fire; they outlive the events.
+CREATE TABLE evidence (
+  ban     INTEGER NOT NULL,
+  event   INTEGER NOT NULL,
+  time    REAL    NOT NULL,
+  address TEXT    NOT NULL,
+  context INTEGER NOT NULL,
+  account TEXT    NOT NULL,
+  detail  TEXT    NOT NULL,
+  line    INTEGER NOT NULL,
+  session TEXT    NOT NULL,
+  token   TEXT    NOT NULL,
+  PRIMARY KEY (ban, event)
+) WITHOUT ROWID;
+
+CREATE TABLE verdict (
+  id      INTEGER PRIMARY KEY,
+  time    REAL    NOT NULL,
+  rule    TEXT    NOT NULL,
+  service TEXT    NOT NULL,
+  target  TEXT    NOT NULL,
+  address TEXT    NOT NULL,
+  until   REAL    NOT NULL,
+  actions TEXT    NOT NULL,            -- separated by a blank
+  scope   TEXT    NOT NULL,
+  count   INTEGER NOT NULL,
+  since   REAL    NOT NULL,
+  ban     INTEGER                      -- the ban it made, extended or found running; NULL without "block"
+);
+
+CREATE TABLE allow (
+  target    TEXT NOT NULL,
+  service   TEXT NOT NULL,
+  note      TEXT NOT NULL,
+  author    TEXT NOT NULL,
+  created   REAL NOT NULL,
+  expires   REAL NOT NULL,
+  addresses TEXT NOT NULL,             -- JSON array
+  PRIMARY KEY (target, service)
+) WITHOUT ROWID;
+
+CREATE TABLE lockdown (
+  id       INTEGER PRIMARY KEY,
+  services TEXT NOT NULL,              -- JSON array
+  since    REAL NOT NULL,
+  until    REAL NOT NULL,
+  author   TEXT NOT NULL,
+  ended    REAL
+);
+
+CREATE TABLE policy (
+  revision INTEGER PRIMARY KEY,
+  text     TEXT NOT NULL,
+  author   TEXT NOT NULL,
+  time     REAL NOT NULL,
+  note     TEXT NOT NULL
+);
+
+CREATE TABLE audit (
+  id        INTEGER PRIMARY KEY,
+  time      REAL NOT NULL,
+  author    TEXT NOT NULL,
+  command   TEXT NOT NULL,
+  arguments TEXT NOT NULL,             -- JSON object
+  origin    TEXT NOT NULL
+);
+
+CREATE TABLE statistic (
+  service   TEXT    PRIMARY KEY,
+  since     REAL    NOT NULL,
+  attempts  INTEGER NOT NULL DEFAULT 0,
+  successes INTEGER NOT NULL DEFAULT 0,
+  forgotten INTEGER NOT NULL DEFAULT 0, -- addresses counted and since pruned
+  bans      INTEGER NOT NULL DEFAULT 0,
+  packets   INTEGER NOT NULL DEFAULT 0,
+  mails     INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- Sightings that wait for a later line to tell whether they are attempts; each as JSON.
+CREATE TABLE held (
+  key   TEXT PRIMARY KEY, -- address, session and token
+  event BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Numbers that must survive: folded, peak, overflow, forgotten.
+CREATE TABLE counter (
+  name  TEXT    PRIMARY KEY,
+  value INTEGER NOT NULL
+) WITHOUT ROWID;
