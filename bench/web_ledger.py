@@ -66,13 +66,10 @@ def events(count: int, attackers: int, now: float, seed: int = 4) -> Iterator[Ev
     chosen = chance.choices(SERVICES, [1 / weight for weight in weights], k=10_000)
     for position in range(count):
         instant = now - DAYS * DAY * (1 - position / count)
-        fresh = position * attackers // count
-        if fresh * count < position * attackers + attackers and chance.random() < attackers / count:
-            number = numbers[fresh]
-        else:
-            number = numbers[int(max(fresh, 1) * chance.random() ** 4)]
+        fresh, before = position * attackers // count, (position - 1) * attackers // count
+        number = numbers[fresh] if fresh > before else numbers[int((fresh + 1) * chance.random() ** 4)]
         service = chosen[(number * 7 + (position % 11 == 0)) % len(chosen)]
-        failed = chance.random() >= 0.02
+        failed = fresh > before or chance.random() >= 0.02 * count / (count - attackers + 1)
         account = account_of(chance)
         yield Event(
             instant, address_of(number), service, account, failed, chance.choice(CAUSES) if failed else "",
@@ -100,16 +97,18 @@ def make(path: Path, now: float, count: int = 1_000_000, attackers: int = 200_00
     begin = time.perf_counter()
     ledger = Ledger.open(path, now=now)
     banned: set[str] = set()
+    running = 0
     for start in range(0, count, BATCH):
         batch = made[start : start + BATCH]
         verdicts: list[Verdict] = []
         wanted = bans * (start + len(batch)) // count
         for event in batch:
-            if event.failed and len(banned) < wanted and event.address not in banned:
-                verdict = verdict_for(event, now, len(banned))
+            if event.failed and running < wanted and event.address not in banned:
+                verdict = verdict_for(event, now, running)
                 if verdict.target not in banned:
                     verdicts.append(verdict)
                     banned |= {verdict.target, event.address}
+                    running += 1
         # As after a month of work: what was banned then was told to the kernel then.
         _record(ledger, batch, verdicts, batch[-1].time)
     took = time.perf_counter() - begin

@@ -140,7 +140,7 @@ class EventStore(Store):
             return
         self._run("convict", span)
         for target, service, since in self._run("networks_convicted", span).fetchall():
-            low, high = text_range(target)
+            low, high, _ = text_range(target)
             mask = 1 << self._bits.get(service, CACHED_SERVICES - 1)
             area = {"low": low, "high": high, "since": since, "mask": mask, "limit": MOST_CONVICTED}
             found = [(address,) for (address,) in self._run("inhabitants", area).fetchall() if within(address, target)]

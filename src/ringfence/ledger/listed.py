@@ -109,7 +109,7 @@ class ListedEvent(Struct, frozen=True):
     event: Event
 
 
-class Slot(Struct, frozen=True):
+class Slot(Struct, frozen=True, gc=False):
     """What happened to one service from `time` on, for one step of a chart."""
 
     time: float

@@ -1,25 +1,46 @@
 -- Statements of the lists that pages show. Words in braces come from fixed tables in the code, never from data.
 
 -- name: attack_page
-SELECT address, attempts, services, first_seen, last_seen, successes, newest, convicted FROM attacker
-WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset
+SELECT address, a.attempts, services, first_seen, a.last_seen, successes, newest, convicted
+FROM (SELECT address FROM attacker {index} WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset)
+CROSS JOIN attacker a USING (address) ORDER BY {order}
 
 -- name: attack_count
-SELECT count(*) FROM (SELECT 1 FROM attacker WHERE {where} LIMIT :most)
+SELECT count(*) FROM (SELECT 1 FROM attacker {index} WHERE {where} LIMIT :most)
+
+-- name: attack_count_costly
+SELECT count(*), coalesce(sum({costly}), 0) FROM (SELECT address FROM attacker {index} WHERE {where} LIMIT :look) attacker
+
+-- name: count_inhabitants
+SELECT count(*) FROM (SELECT 1 FROM attacker WHERE address >= :low AND address < :high LIMIT :most)
+
+-- name: listed_attacker
+SELECT address, attempts, services, first_seen, last_seen, successes, newest, convicted FROM attacker
+WHERE address = :address AND attempts > 0
 
 -- name: ban_page
-SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
-WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset
+SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
+FROM (SELECT id AS number FROM ban {index} WHERE {where} ORDER BY {order} LIMIT :limit OFFSET :offset)
+CROSS JOIN ban b ON b.id = number ORDER BY {order}
+
+-- name: ban_page_by_end
+SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
+FROM (SELECT id AS number FROM (
+  SELECT * FROM (SELECT id, until FROM ban INDEXED BY ban_ending WHERE automatic = 0 AND {where} ORDER BY {order} LIMIT :far)
+  UNION ALL
+  SELECT * FROM (SELECT id, until FROM ban INDEXED BY ban_ending WHERE automatic = 1 AND {where} ORDER BY {order} LIMIT :far)
+) ORDER BY {order} LIMIT :limit OFFSET :offset)
+CROSS JOIN ban b ON b.id = number ORDER BY {order}
 
 -- name: ban_count
-SELECT count(*) FROM (SELECT 1 FROM ban WHERE {where} LIMIT :most)
+SELECT count(*) FROM (SELECT 1 FROM ban {index} WHERE {where} LIMIT :most)
 
--- name: networks_banned
-SELECT target, max(ended IS NULL) FROM ban WHERE instr(target, '/') GROUP BY target
+-- name: targets_banned
+SELECT target, ended IS NULL FROM ban INDEXED BY ban_since
 
--- name: networks_changed
+-- name: targets_changed
 SELECT DISTINCT b.target, EXISTS (SELECT 1 FROM ban r WHERE r.target = b.target AND r.ended IS NULL)
-FROM ban_change c CROSS JOIN ban b ON b.id = c.ban WHERE c.id > :after AND c.id <= :upto AND instr(b.target, '/')
+FROM ban_change c CROSS JOIN ban b ON b.id = c.ban WHERE c.id > :after AND c.id <= :upto
 
 -- name: last_change
 SELECT coalesce(max(id), 0) FROM ban_change
@@ -70,9 +91,20 @@ SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detai
 FROM event e CROSS JOIN context c ON c.id = e.context
 WHERE e.id <= :start AND e.id > :stop AND {where} ORDER BY e.id DESC LIMIT :limit
 
--- name: slots_of_minutes
-SELECT minute * 60 / :step * :step, service, sum(attempts) FROM minute
-WHERE minute >= :first AND minute < :last GROUP BY 1, 2
+-- name: attempts_by_hour
+SELECT hour, service, attempts FROM hour WHERE hour >= :first AND hour < :last
+
+-- name: attempts_by_minute
+SELECT minute, service, attempts FROM minute WHERE minute >= :first AND minute < :last
+
+-- name: last_ban_time
+SELECT coalesce(max(since), 0) FROM ban
+
+-- name: bans_by_hour
+SELECT CAST(since / 3600 AS INTEGER), service, count(*) FROM ban WHERE since >= :since AND id <= :upto GROUP BY 1, 2
+
+-- name: bans_added
+SELECT CAST(since / 3600 AS INTEGER), service FROM ban WHERE id > :after AND id <= :upto
 
 -- name: slots_of_bans
 SELECT CAST(since / :step AS INTEGER) * :step, service, count(*) FROM ban
@@ -98,6 +130,11 @@ SELECT id, target, service, since, until, state, author, reason, detail, note, e
 -- name: running_by_service
 SELECT service, count(*) FROM ban WHERE ended IS NULL GROUP BY service
 
+-- name: running_changed
+SELECT b.service, sum(CASE c.change WHEN 'made' THEN 1 WHEN 'expired' THEN -1 WHEN 'lifted' THEN -1
+                                    WHEN 'evicted' THEN -1 ELSE 0 END)
+FROM ban_change c CROSS JOIN ban b ON b.id = c.ban WHERE c.id > :after AND c.id <= :upto GROUP BY b.service
+
 -- name: bans_made
 SELECT b.service, c.author, count(*) FROM ban_change c CROSS JOIN ban b ON b.id = c.ban
 WHERE c.id > :after AND c.id <= :upto AND c.change IN ('made', 'past') GROUP BY 1, 2
@@ -113,3 +150,17 @@ SELECT (SELECT coalesce(max(id), 0) FROM event) AS events, (SELECT coalesce(max(
   (SELECT count(*) FROM allow) AS whitelist,
   (SELECT coalesce(max(id), 0) * 1000 - count(*) FROM trial WHERE ended IS NULL) AS trials,
   (SELECT coalesce(max(id), 0) + count(decided) FROM request) AS requests
+
+-- name: accounts_tried
+SELECT id, time, address, account FROM event WHERE id > ? AND id <= ? AND account <> ''
+
+-- name: events_by_number
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM json_each(?) AS wanted CROSS JOIN event e ON e.id = wanted.value CROSS JOIN context c ON c.id = e.context
+ORDER BY e.id DESC
+
+-- name: bans_of_targets
+SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
+FROM json_each(:targets) AS wanted CROSS JOIN ban b ON b.target = wanted.value
+WHERE b.id < :before AND (NOT :running OR b.ended IS NULL) ORDER BY b.id DESC LIMIT :limit

@@ -4,8 +4,13 @@
 ALTER TABLE attacker ADD COLUMN convicted INTEGER NOT NULL DEFAULT 0;
 UPDATE attacker SET convicted = 1 WHERE address IN (SELECT address FROM verdict WHERE ban IS NOT NULL)
   OR address IN (SELECT target FROM ban WHERE automatic);
-CREATE INDEX attacker_attempts ON attacker (attempts);
-CREATE INDEX attacker_last     ON attacker (last_seen);
+CREATE INDEX attacker_attempts ON attacker (attempts, last_seen, address, first_seen, services, convicted);
+CREATE INDEX attacker_last     ON attacker (last_seen, address, attempts, first_seen, services, convicted);
+CREATE INDEX attacker_first    ON attacker (first_seen, address);
+DROP INDEX ban_ending;
+CREATE INDEX ban_ending ON ban (automatic, until, id, target, service, author) WHERE ended IS NULL;
+CREATE INDEX ban_since  ON ban (since, id, target, service, author, ended);
+CREATE INDEX ban_wanted ON ban (since, id) WHERE ended IS NULL AND state = 'wanted';
 
 CREATE TABLE minute (
   minute   INTEGER NOT NULL,

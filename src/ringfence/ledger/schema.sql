@@ -54,8 +54,10 @@ CREATE TABLE attacker (
   newest     INTEGER NOT NULL,         -- its newest event, where the chain begins
   convicted  INTEGER NOT NULL DEFAULT 0 -- a rule has banned it, so it threatens however few its attempts are
 ) WITHOUT ROWID;
-CREATE INDEX attacker_attempts ON attacker (attempts);
-CREATE INDEX attacker_last     ON attacker (last_seen);
+-- The first two hold all that lists are filtered by: whom a filter leaves out costs no look-up of its row.
+CREATE INDEX attacker_attempts ON attacker (attempts, last_seen, address, first_seen, services, convicted);
+CREATE INDEX attacker_last     ON attacker (last_seen, address, attempts, first_seen, services, convicted);
+CREATE INDEX attacker_first    ON attacker (first_seen, address);
 
 -- Attempts by minute (of `time`, seconds / 60) and service: what charts are drawn from.
 CREATE TABLE minute (
@@ -99,7 +101,9 @@ CREATE TABLE ban (
   evidence  INTEGER NOT NULL DEFAULT 0 -- there are rows in `evidence`
 );
 CREATE UNIQUE INDEX ban_running  ON ban (target, service)  WHERE ended IS NULL;
-CREATE        INDEX ban_ending   ON ban (automatic, until) WHERE ended IS NULL;
+CREATE        INDEX ban_ending   ON ban (automatic, until, id, target, service, author) WHERE ended IS NULL;
+CREATE        INDEX ban_since    ON ban (since, id, target, service, author, ended);
+CREATE        INDEX ban_wanted   ON ban (since, id)        WHERE ended IS NULL AND state = 'wanted';
 CREATE        INDEX ban_history  ON ban (target);
 CREATE        INDEX ban_evidence ON ban (ended)            WHERE evidence AND ended IS NOT NULL;
 

@@ -11,15 +11,15 @@ from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
 from ringfence.ledger.events import FOLD, LIVE, storable
 from ringfence.ledger.facts import Recorded
+from ringfence.ledger.holders import AccountStore
 from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.people import PeopleStore
 from ringfence.ledger.sql import QUERIES
-from ringfence.ledger.timelines import TimelineStore
 from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
 
-class Ledger(PeopleStore, TimelineStore):
+class Ledger(PeopleStore, AccountStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works

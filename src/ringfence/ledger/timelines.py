@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
+from ringfence.ledger.connection import Row
 from ringfence.ledger.events import event_from
 from ringfence.ledger.facts import AuditEntry
 from ringfence.ledger.listed import (
@@ -25,20 +27,18 @@ from ringfence.ledger.listed import (
 )
 from ringfence.ledger.lists import ListStore
 
-MOST_STEPS: Final = 20_000
-"""Events that one page of a timeline looks through for those that are wanted; then it goes on with the next page."""
-MOST_TRIED: Final = 100_000
+MOST_STEPS: Final = 5_000
+"""Events of one address that a page looks through for those that are wanted; then it goes on with the next page."""
+MOST_LOOKED_AT: Final = 20_000
+"""The same for the events of all addresses, which lie side by side."""
+MOST_TRIED: Final = 30_000
 """The newest events, from which the accounts tried most are told."""
 MOST_NEIGHBOURS: Final = 500
 """Addresses of a network whose events are shown: those seen last."""
-FEW_SEEN: Final = 5_000
-"""Attackers seen lately up to which they are sorted; above, the list is walked from the worst one on."""
 
 
 class TimelineStore(ListStore):
     """Reads what happened in order of time."""
-
-    _counted_changes = 0
 
     def event_page(
         self, address: str | None = None, wanted: EventFilter = ALL_EVENTS, *, limit: int = 100,
@@ -46,7 +46,7 @@ class TimelineStore(ListStore):
     ) -> Page[ListedEvent]:  # fmt: skip
         """The newest events, of one address or of all, newest first.
 
-        A page looks through MOST_STEPS events at most; it may be short and go on nevertheless.
+        A page looks through a bounded number of events; it may be short and go on nevertheless.
         """
         where = self._events_like(wanted)
         values: dict[str, object] = {
@@ -68,7 +68,7 @@ class TimelineStore(ListStore):
 
     def _of_all(self, where: str, values: dict[str, object], limit: int, cursor: Cursor | None) -> Page[ListedEvent]:
         start = cursor[0] if cursor else self._value("last_event")
-        stop = max(0, start - MOST_STEPS)
+        stop = max(0, start - MOST_LOOKED_AT)
         rows = self._rows("newest_events", {**values, "start": start, "stop": stop}, where=where)
         found = [ListedEvent(row[0], event_from(row)) for row in rows[:limit]]
         if len(rows) > limit:
@@ -123,13 +123,21 @@ class TimelineStore(ListStore):
     # ---- charts
 
     def attempts_by_minute(self, since: float, until: float, step: int) -> list[Slot]:
-        """Attempts by slot of `step` seconds (whole minutes) and service; slots without any are left out."""
+        """Attempts by slot of `step` seconds (whole minutes) and service; slots without any are left out.
+
+        Steps of whole hours are quick over any time; slots begin at multiples of `step`.
+        """
         self._catch_up()
-        values = {"first": int(since // 60), "last": -int(-until // 60), "step": step}
-        return [Slot(*row) for row in self._rows("slots_of_minutes", values)]
+        unit = 3600 if step % 3600 == 0 else 60
+        span = {"first": int(since // unit), "last": -int(-until // unit)}
+        return _slots(self._rows("attempts_by_hour" if unit == 3600 else "attempts_by_minute", span), unit, step)
 
     def bans_by_slot(self, since: float, until: float, step: int) -> list[Slot]:
         """Bans that began, by slot of `step` seconds and service; slots without any are left out."""
+        first, hours = self._bans_by_hour()
+        if step % 3600 == 0 and since // 3600 >= first:
+            low, high = int(since // 3600), -int(-until // 3600)
+            return _slots([(*key, count) for key, count in hours.items() if low <= key[0] < high], 3600, step)
         return [Slot(*row) for row in self._rows("slots_of_bans", {"since": since, "until": until, "step": step})]
 
     # ---- what stands out
@@ -147,15 +155,10 @@ class TimelineStore(ListStore):
 
     def totals(self) -> Totals:
         """Counters that only grow: of bans since ever, of attempts since their statistics were reset."""
-        upto = self._value("last_change")
-        made: Counter[tuple[str, str]] = self.__dict__.setdefault("_bans_ever", Counter())
-        for service, author, count in self._rows("bans_made", {"after": self._counted_changes, "upto": upto}):
-            made[service, author] += count
-        self._counted_changes = upto
         rows = self._rows("statistics")
         return Totals(
             attempts={row[0]: row[2] for row in rows}, successes={row[0]: row[3] for row in rows},
-            bans=[BanTotal(service, author, count) for (service, author), count in sorted(made.items())],
+            bans=[BanTotal(service, author, count) for (service, author), count in sorted(self._made_ever().items())],
         )  # fmt: skip
 
     # ---- audit and versions
@@ -179,3 +182,13 @@ class TimelineStore(ListStore):
         now = self.versions()
         names = Versions.__struct_fields__
         return now, frozenset(name for name in names if getattr(now, name) != getattr(mark, name))
+
+
+def _slots(rows: Iterable[Row], unit: int, step: int) -> list[Slot]:
+    """Rows by `unit` seconds summed up by `step` seconds, which is a multiple of it."""
+    if unit == step:
+        return [Slot(place * unit, service, count) for place, service, count in rows]
+    sums: Counter[tuple[int, str]] = Counter()
+    for place, service, count in rows:
+        sums[place * unit // step * step, service] += count
+    return [Slot(time, service, count) for (time, service), count in sums.items()]
