@@ -29,8 +29,8 @@ CONNECTIONS: Final = 1_200
 
 
 CLEAR: Final = (
-    "passwords for the page travel unencrypted: set [web] certificate and key (`ringfence web --make-certificate` makes "
-    "them), or put a proxy with TLS in front and name it in [web] proxies"
+    "passwords for the page travel unencrypted: set [web] certificate and key (`ringfence web --make-certificate` makes"
+    " them), or put a proxy with TLS in front and name it in [web] proxies"
 )
 
 
