@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -287,6 +288,13 @@ def take_policy_file(guard: Guard) -> None:
         guard.adopt(revision, text, policy, f"file:{guard.settings.policy.file}")
 
 
+def give_back() -> None:
+    """Return to the system what only the start needed, where the C library can do that: malloc_trim(3)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def greet(guard: Guard) -> None:
     """The first lines: what is guarded, where, by which rules."""
     barrier = guard.barrier
@@ -327,6 +335,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
         try:
             guard.watch.rescan()
             gc.collect()
+            give_back()
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
