@@ -304,9 +304,10 @@ def take_policy_file(guard: Guard) -> None:
 
 
 def give_back() -> None:
-    """Return to the system what was needed for a moment only, such as for compiling the patterns (malloc_trim(3))."""
-    with contextlib.suppress(AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    """Return to the system what only the start needed, where the C library can do that: malloc_trim(3)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def greet(guard: Guard) -> None:
