@@ -133,15 +133,15 @@ def _lines(slots: Sequence[Slot], first: float, step: int, count: int) -> list[L
     totals = Counter[str]()
     for slot in slots:
         totals[slot.service] += slot.count
-    apart = [name for name, _ in totals.most_common(APART)]
-    lines = [
-        Line(name, _counts([one for one in slots if one.service == name], first, step, count), totals[name])
-        for name in apart
-    ]
-    rest = [slot for slot in slots if slot.service not in apart]
-    if rest:
-        name = f"{OTHERS} ({len(totals) - len(apart)})"
-        lines.append(Line(name, _counts(rest, first, step, count), sum(slot.count for slot in rest)))
+    apart = {name: [0] * count for name, _ in totals.most_common(APART)}
+    rest = [0] * count
+    for slot in slots:
+        at = int((slot.time - first) // step)
+        if 0 <= at < count:
+            apart.get(slot.service, rest)[at] += slot.count
+    lines = [Line(name, counts, sum(counts)) for name, counts in apart.items()]
+    if len(totals) > len(apart):
+        lines.append(Line(f"{OTHERS} ({len(totals) - len(apart)})", rest, sum(rest)))
     return lines
 
 

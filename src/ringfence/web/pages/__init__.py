@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringfence.web.pages import login, shell
+from ringfence.web.pages import address, attacks, login, overview, shell
 
-ROUTES: list[Any] = [*login.ROUTES, *shell.ROUTES]
+ROUTES: list[Any] = [*login.ROUTES, *shell.ROUTES, *overview.ROUTES, *attacks.ROUTES, *address.ROUTES]
