@@ -18,6 +18,7 @@ OTHERS: Final = "others"
 STEPS: Final = (60, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
 MOST_SLOTS: Final = 400
 MOST_BARS: Final = 120
+FEWEST_BARS: Final = 30
 LONGEST: Final = 31 * 86_400.0
 
 
@@ -124,6 +125,8 @@ def bars_of(ledger: Ledger, target: str, first: float, last: float) -> Bars:
     for slot in ledger.events_in_time(target, begin, step):
         counts[int(slot.time)] += slot.count
     highest = max(counts.values(), default=1)
+    # A single bar would be as broad as the page.
+    begin = min(begin, math.floor(last / step) * step - (FEWEST_BARS - 1) * step)
     times = range(int(begin), int(last) + 1, step)
     bars = [Bar(time, counts[time], round(100 * counts[time] / highest, 1)) for time in times]
     return Bars(step, bars, sum(counts.values()))

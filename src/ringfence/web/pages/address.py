@@ -13,6 +13,7 @@ from msgspec import Struct
 from ringfence.answers import BanRow, Explanation, Lifted
 from ringfence.errors import NotFoundError, RingfenceError, UnreachableError
 from ringfence.ledger import Ledger
+from ringfence.ledger.cover import within
 from ringfence.ledger.listed import AttackFilter, Count, EventFilter, ListedAttacker, ListedEvent, Page
 from ringfence.render import plural
 from ringfence.web.access import Permission, Visitor, needs
@@ -63,7 +64,7 @@ def address(request: Asked, web: Parts, visitor: Who, path: FromPath[str]) -> Re
         bars=_bars(ledger, target, seen), events=page.rows, sent=sent, lengths=LENGTHS,
         more=_path(target, more) if page.next else "",
         first=_path(target, sent) if "cursor" in request.query_params else "",
-        count=count_text(seen.count) if seen else "", services=services_seen(ledger),
+        here=bool(visitor.address) and within(visitor.address, target) or visitor.address == target, count=count_text(seen.count) if seen else "", services=services_seen(ledger),
         bans=_bans(ledger, target, explanation), histories=_histories(ledger, explanation),
     )  # fmt: skip
 

@@ -39,6 +39,17 @@
     return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ${pad(at.getHours())}:${pad(at.getMinutes())}`;
   }
 
+  // The marks of the axis: the time of day, and the day where a new one begins or where only days are told.
+  function marks(u, values, axis, space, step) {
+    let day = "";
+    return values.map((seconds) => {
+      const [date, time] = when(seconds).split(" ");
+      const text = step >= 86400 ? date.slice(5) : date === day ? time : `${time}\n${date.slice(5)}`;
+      day = date;
+      return text;
+    });
+  }
+
   // Attempts per minute; the last slot is not over yet.
   function rate(count, at) {
     const over = Math.min(data.step, data.until - data.times[at]);
@@ -84,7 +95,7 @@
     plot = new uPlot({
       width: picture.clientWidth || 600, height: 280, padding: [14, 12, 0, 0], legend: { show: false }, series: [{}, ...series],
       scales: { x: { time: true }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.08)] } },
-      axes: [axis, { ...axis, size: 56, values: (u, marks) => marks.map((mark) => mark.toLocaleString("en")) }],
+      axes: [{ ...axis, size: 46, space: 64, values: marks }, { ...axis, size: 56, values: (u, marks) => marks.map((mark) => mark.toLocaleString("en")) }],
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
       hooks: {
         draw: [markBans],
