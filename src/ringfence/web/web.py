@@ -16,6 +16,9 @@ from ringfence.settings import Settings
 from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
 from ringfence.web.counting import Counts
+from ringfence.web.countries import Countries
+from ringfence.web.inforce import InForce
+from ringfence.web.kept import Kept
 from ringfence.web.live import Live
 from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
@@ -108,6 +111,9 @@ class Web:
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()
+        self.countries = Countries(settings.web.countries)
+        self.in_force = InForce()
+        self.kept = Kept()
         self.secure = settings.web.secure or settings.web.base.startswith("https://")
 
     @property
@@ -119,7 +125,7 @@ class Web:
         """The page `name` with what every page shows."""
         common: dict[str, Any] = {
             "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
-            "own": visitor.address, "csrf": visitor.session.csrf if visitor.session is not None else "",
+            "own": visitor.address, "place": self.countries.of, "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None:
             common["flashes"] = visitor.session.told()
