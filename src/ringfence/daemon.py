@@ -75,9 +75,7 @@ class Daemon:
         sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
-        server = ControlServer(
-            settings.control.socket, table, group=settings.control.group, web_uid=page.uid if page else None
-        )
+        server = ControlServer(settings.control.socket, table, group=settings.control.group, page=page)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
