@@ -38,10 +38,10 @@ def page_of(site: Site, browser: Browser, until: str = "") -> str:
 
 
 def test_a_holder_sees_the_attempts_on_their_accounts_and_nobody_elses(site: Site) -> None:
-    tried(site, "198.51.99.1", "7001", "7002", "sip:7001@pbx.example.org", "secret-name")
+    tried(site, "198.51.99.1", "7001", "7002", "sip:7001", "secret-name")
     tried(site, "198.51.99.2", "7002")
     page = page_of(site, holder(site, "7001"), "198.51.99.1")
-    assert page.count("198.51.99.1") == 2 and "pbx.example.org" in page
+    assert page.count("198.51.99.1") == 2 and "sip:7001" in page
     for foreign in ("7002", "secret-name", "198.51.99.2"):
         assert foreign not in page, foreign
 

@@ -23,6 +23,7 @@ def flowing(site: Site) -> Iterator[None]:
     yield
     if site.guard.ask(LockdownRow, "lockdown").on:
         site.guard.ask(LockdownRow, "end_lockdown")
+        site.web.guard.changed()
 
 
 def listed(site: Site) -> set[str]:
