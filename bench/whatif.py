@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.tools import Result
+from bench.tools import Result, memory
 from ringfence.ledger import Ledger
 from ringfence.model import Event
 from ringfence.policy import default_policy_text
@@ -62,12 +62,13 @@ def _guessers(chance: random.Random, addresses: int) -> Iterator[tuple[str, str,
 def _address(number: int) -> str:
     if number % 20 == 0:
         return f"2001:db8:{number // 65_536:x}:{number % 65_536:x}::{number % 7 + 1:x}"
-    return f"{11 + number // 65_536 % 80}.{number // 256 % 256}.{number % 256}.{number * 7 % 250 + 1}"
+    return f"{11 + number % 180}.{number // 256 % 256}.{number % 256}.{number // 65_536 + 1}"
 
 
-def ask(job: dict[str, object]) -> tuple[dict[str, object], float, float]:
-    """The answer, the seconds it took, and the memory of the largest of its three processes (MB)."""
-    begin = time.perf_counter()
+def ask(job: dict[str, object]) -> tuple[dict[str, object], Result]:
+    """The answer; the seconds it took, the seconds of processor, and the most memory of all its processes (PSS, MB)."""
+    cost: Result = {"pss": 0.0}
+    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "ringfence.whatif"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -77,8 +78,11 @@ def ask(job: dict[str, object]) -> tuple[dict[str, object], float, float]:
         last = ""
         for line in process.stdout:
             last = line
-    seconds = time.perf_counter() - begin
-    return json.loads(last), seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
+            cost["pss"] = max(cost["pss"], memory(process.pid)["pss"])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cost["seconds"] = time.perf_counter() - begin
+    cost["busy"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return json.loads(last), cost
 
 
 def measure(events: int) -> list[Result]:
@@ -92,13 +96,11 @@ def measure(events: int) -> list[Result]:
         for title, (rule, service, values) in CHANGES.items():
             after = set_rule(before, rule, service, values)
             job = {"ledger": str(path), "before": before, "after": after, "days": DAYS, "now": now}
-            answer, seconds, largest = ask(job)
+            answer, cost = ask(job)
             result = answer.get("result")
             if not isinstance(result, dict):
                 rows.append({"tool": title, "note": f"failed: {answer}"})
                 continue
-            note = (
-                f"{result['added_total']:,} more, {result['removed_total']:,} fewer; largest process {largest:.0f} MB"
-            )
-            rows.append({"tool": title, "lines": result["events"], "seconds": seconds, "note": note})
+            note = f"{result['added_total']:,} more, {result['removed_total']:,} fewer"
+            rows.append({"tool": title, "lines": result["events"], **cost, "note": note})
     return [{"title": f"What if, {events:,} recorded events over {DAYS} days", "key": "seconds", "rows": rows}]

@@ -321,11 +321,9 @@ class Commands:
         return reports.statistics(self.guard)
 
     @command
-    def reset_statistics(self, caller: Caller) -> Stats:
-        """The statistics of each service, which then begin anew."""
-        before = self.statistics(caller)
-        self.guard.ledger.reset_statistics(author=caller.user, origin=origin_of(caller), now=self.guard.clock())
-        return before
+    def reset_statistics(self, caller: Caller, *, service: str = "") -> Stats:
+        """The statistics of one service (empty: of each), which then begin anew."""
+        return reports.reset_statistics(self.guard, service, caller.user, origin_of(caller))
 
     @command
     def diag(self, caller: Caller) -> Diag:

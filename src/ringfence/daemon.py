@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import gc
 import hashlib
 import os
@@ -31,6 +32,7 @@ from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.people_commands import PeopleCommands
 from ringfence.render import duration, few, plural, rule_in_brief, safe
+from ringfence.report_commands import ReportCommands
 from ringfence.settings import Settings, load_settings
 from ringfence.trial_commands import TrialCommands
 from ringfence.webprocess import WebProcess
@@ -70,12 +72,10 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, TrialCommands)
+        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
-        server = ControlServer(
-            settings.control.socket, table, group=settings.control.group, web_uid=page.uid if page else None
-        )
+        server = ControlServer(settings.control.socket, table, group=settings.control.group, page=page)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
@@ -301,6 +301,13 @@ def take_policy_file(guard: Guard) -> None:
         guard.adopt(revision, text, policy, f"file:{guard.settings.policy.file}")
 
 
+def give_back() -> None:
+    """Return to the system what only the start needed, where the C library can do that: malloc_trim(3)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def greet(guard: Guard) -> None:
     """The first lines: what is guarded, where, by which rules."""
     barrier = guard.barrier
@@ -352,6 +359,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
         try:
             guard.watch.rescan()
             gc.collect()
+            give_back()
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)

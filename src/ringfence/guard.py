@@ -14,11 +14,10 @@ from msgspec import Struct
 
 from ringfence.barrier import Barrier
 from ringfence.detect import Detector
-from ringfence.detect.allow import covered_by
 from ringfence.enforce.reconcile import Difference
 from ringfence.errors import LedgerError, NotFoundError
 from ringfence.ledger import Ledger, PolicyRevision, Recorded
-from ringfence.model import EVERY, AllowEntry, Ban, Lockdown, Policy, Service, Verdict
+from ringfence.model import EVERY, Ban, Lockdown, Policy, Service, Verdict
 from ringfence.parse.parser import Parser
 from ringfence.pipeline import Pipeline
 from ringfence.policy import load_policy
@@ -281,10 +280,10 @@ class Guard:
 
     def bans_on(self, address: str) -> list[Ban]:
         """The running bans that hold `address`: its own, and those of any network around it."""
-        found = self.bans_of(address)
-        known = {ban.id for ban in found}
-        networks = [ban for ban in self.ledger.bans(active=True, text="/") if ban.id not in known]
-        return found + [ban for ban in networks if address in covered_by(AllowEntry(target=ban.target), [address])]
+        # Asked for every network that could hold it: however many bans run, that is a few look-ups.
+        network = ip_network(address)
+        wider = [str(network.supernet(new_prefix=one)) for one in range(network.prefixlen)]
+        return self.ledger.running_of([*self.targets_of(address), *wider])
 
 
 def _closed(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -65,7 +66,15 @@ _Words = Mapping[str, str | None]
 
 
 def grid(text: str, services: Iterable[str]) -> Grid:
-    """The table of a policy's `text` for `services`, and whatever other services it speaks of. Raises SettingsError."""
+    """The table of a policy's `text` for `services`, and whatever other services it speaks of. Raises SettingsError.
+
+    The last few are remembered: a policy with hundreds of tables takes TOML's reader longer than a page should wait.
+    """
+    return _grid(text, tuple(services))
+
+
+@lru_cache(maxsize=4)
+def _grid(text: str, services: tuple[str, ...]) -> Grid:
     policy = load_policy(text, "policy")
     own = _own(read_toml(text, "policy").get("rules", {}))
     spoken_of = (service for cells in own.values() for service in cells if service != EVERY)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
@@ -25,7 +25,7 @@ MOST_ROWS = 1_000
 MOST_DAYS = 30
 FEW_ACCOUNTS = 5
 MOST_AT_ONCE = 2_000_000
-"""Events that may be kept in memory by both processes together, some 250 bytes each."""
+"""Events that may be kept in memory by both processes together, some 120 bytes each."""
 DAY = 86_400.0
 
 Pair = tuple[str, str]
@@ -69,8 +69,8 @@ class Job(Struct, frozen=True, kw_only=True):
 class Row(Struct, frozen=True, kw_only=True):
     """Somebody who would have been banned by one policy and not by the other.
 
-    `service` is what the ban closes (`EVERY`: all), `rule` what banned first, `since` when, `address` whose attempt
-    decided; `until` is the last end (None: forever). `attempts` and `accounts` (those tried most) are of the whole
+    `service` is what the ban closes (`EVERY`: all); `rule` banned first, at `since`, until `until` (None: forever), by
+    an attempt of `address`. `attempts` and `accounts` (those tried most) are of the whole
     period at this service, from all of `target`. `succeeded`: a login from there went well, last at `success`.
     """
 
@@ -108,8 +108,13 @@ class Result(Struct, frozen=True, kw_only=True):
     removed_succeeded: int
 
 
-Banned = list[Any]
-"""[rule, since, until, deciding address] of one pair, while judging."""
+class Banned(NamedTuple):
+    """The first ban of a pair: by which rule, when, until when, and whose attempt decided."""
+
+    rule: str
+    since: float
+    until: float
+    address: str
 
 
 class Task(NamedTuple):
@@ -132,11 +137,8 @@ class Judged(Struct):
         for verdict in verdicts:
             if "block" in verdict.actions:
                 pair = (verdict.target, EVERY if verdict.scope == "all" else verdict.service)
-                known = bans.get(pair)
-                if known is None:
-                    bans[pair] = [verdict.rule, verdict.time, verdict.until, verdict.address]
-                elif verdict.until > known[2]:
-                    known[2] = verdict.until
+                if pair not in bans:
+                    bans[pair] = Banned(verdict.rule, verdict.time, verdict.until, verdict.address)
 
 
 class Plan:
@@ -168,14 +170,14 @@ class Plan:
         if set(before.whitelist) != set(after.whitelist) or limits != after.limits:
             return tuple(known)
         changed = {name for name in known if before.rules_for(name) != after.rules_for(name)}
-        if any(self._closes_all(name) for name in changed):
+        if self.closing(changed):
             return tuple(known)  # A ban of everything also stands in the way of other services' bans.
         return tuple(sorted(changed))
 
     def judged(self, known: Collection[str]) -> set[str]:
         """The services whose events are needed: those that may differ, and those whose bans close everything."""
         differing = self.services(known)
-        return {*differing, *(name for name in known if self._closes_all(name))} if differing else set()
+        return {*differing, *self.closing(known)} if differing else set()
 
     def tasks(self) -> list[Task]:
         """The work in two parts of much the same size.
@@ -188,6 +190,8 @@ class Plan:
             replay = Replay(ledger)
             known = {context.service for context in replay.contexts().values()}
             span = replay.span(self.since)
+        if not self.judged(known):
+            return []
         by_account = any(rule.per == "account" for rule in self.rules(self.judged(known)))
         if by_account or span.last - span.first >= MOST_AT_ONCE:
             return [Task(("before",), None), Task(("after",), None)]
@@ -203,6 +207,10 @@ class Plan:
         return [
             rule for service in services for policy in (self.before, self.after) for rule in policy.rules_for(service)
         ]
+
+    def closing(self, services: Iterable[str]) -> set[str]:
+        """Those of `services` with a rule that closes everything."""
+        return {name for name in services if self._closes_all(name)}
 
     def _closes_all(self, service: str) -> bool:
         rules = (*self.before.rules_for(service), *self.after.rules_for(service))
@@ -251,7 +259,7 @@ def compare(plan: Plan, judged: Judged) -> Result:
 
 def _best(pairs: Iterable[Pair], bans: Mapping[Pair, Banned], successes: Mapping[str, float]) -> list[Pair]:
     """The rows to show: successful logins first, then the newest bans."""
-    return heapq.nsmallest(MOST_ROWS, pairs, key=lambda pair: (pair[0] not in successes, -bans[pair][1], pair))
+    return heapq.nsmallest(MOST_ROWS, pairs, key=lambda pair: (pair[0] not in successes, -bans[pair].since, pair))
 
 
 def _within(targets: Iterable[str], addresses: Iterable[str]) -> dict[str, list[str]]:

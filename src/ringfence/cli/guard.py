@@ -272,10 +272,15 @@ def service(
 @app.command()
 def stats(
     reset: Annotated[bool, typer.Option("--reset", help="Start counting from zero after showing them.")] = False,
+    service: Annotated[
+        str, typer.Option("--service", metavar="NAME", help="With --reset: only this service (* : its bans of all).")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Show attempts, addresses, bans, dropped packets and mails per service."""
-    answer = ask(Stats, "reset_statistics" if reset else "statistics")
+    if service and not reset:
+        raise typer.BadParameter("--service belongs to --reset")
+    answer = ask(Stats, "reset_statistics", service=service) if reset else ask(Stats, "statistics")
     print_json(answer) if json else tables.stats(answer)
     if reset and not json:
         typer.echo("These statistics have been reset.")

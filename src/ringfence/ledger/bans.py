@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ringfence.ledger.connection import Row
@@ -55,6 +56,11 @@ class BanStore(MakingStore):
             state=STATES[active], target=TARGETS[target is not None],
             order=ORDERS[order], direction="DESC" if descending else "ASC",
         )  # fmt: skip
+        return [ban_from(row) for row in rows]
+
+    def running_of(self, targets: Iterable[str]) -> list[Ban]:
+        """The running bans of exactly these targets, in their order."""
+        rows = self._rows("running_bans_of", (json.dumps(list(dict.fromkeys(targets))),))
         return [ban_from(row) for row in rows]
 
     def count_bans(

@@ -64,6 +64,27 @@ SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detai
        e.line, e.session, e.token, e.previous, {where} AS wanted
 FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
 
+-- name: network_events
+WITH RECURSIVE chain (id, previous) AS (
+  SELECT e.id, e.previous FROM json_each(:starts) AS start CROSS JOIN event e ON e.id = start.value
+  UNION ALL
+  SELECT e.id, e.previous FROM chain CROSS JOIN event e ON e.id = chain.previous ORDER BY 1 DESC LIMIT :steps
+)
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
+WHERE chain.id < :before AND {where} LIMIT :limit
+
+-- name: slots_of_events
+WITH RECURSIVE chain (id, previous, time, context) AS (
+  SELECT e.id, e.previous, e.time, e.context FROM json_each(:starts) AS start CROSS JOIN event e ON e.id = start.value
+  UNION ALL
+  SELECT e.id, e.previous, e.time, e.context FROM chain CROSS JOIN event e ON e.id = chain.previous
+  ORDER BY 1 DESC LIMIT :steps
+)
+SELECT CAST(chain.time / :step AS INTEGER) * :step, c.service, count(*) FROM chain CROSS JOIN context c ON c.id = chain.context
+WHERE c.failed AND chain.time >= :since GROUP BY 1, 2
+
 -- name: newest_events
 SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
        e.line, e.session, e.token

@@ -623,3 +623,15 @@ WITH RECURSIVE chain (id) AS (
 )
 SELECT e.address, e.context, e.account FROM chain JOIN event e ON e.id = chain.id
 WHERE e.id >= :first AND e.id <= :last AND e.time >= :since
+
+-- name: prune_trials
+DELETE FROM trial WHERE id IN (SELECT id FROM trial WHERE ended < :limit LIMIT :rows)
+
+-- name: reported
+SELECT events FROM reported WHERE token = ?1 AND key = ?2 AND time > ?3
+
+-- name: insert_reported
+INSERT OR REPLACE INTO reported (token, key, time, events) VALUES (?1, ?2, ?3, ?4)
+
+-- name: prune_reported
+DELETE FROM reported WHERE (token, key) IN (SELECT token, key FROM reported WHERE time < :limit ORDER BY time LIMIT :rows)

@@ -33,6 +33,8 @@ MOST_LOOKED_AT: Final = 20_000
 """The same for the events of all addresses, which lie side by side."""
 MOST_TRIED: Final = 30_000
 """The newest events, from which the accounts tried most are told."""
+MOST_NEIGHBOURS: Final = 500
+"""Addresses of a network whose events are shown: those seen last."""
 
 
 class TimelineStore(ListStore):
@@ -84,6 +86,39 @@ class TimelineStore(ListStore):
         if wanted.since > float("-inf"):
             where.append("e.time >= :since")
         return " AND ".join(where) or "true"
+
+    # ---- networks, and how events lie in time
+
+    def network_events(
+        self, network: str, wanted: EventFilter = ALL_EVENTS, *, limit: int = 100, cursor: Cursor | None = None,
+    ) -> Page[ListedEvent]:  # fmt: skip
+        """The newest events of the addresses in `network`, newest first.
+
+        Of the MOST_NEIGHBOURS addresses seen last, and of the MOST_STEPS newest events of these.
+        """
+        values: dict[str, object] = {
+            "starts": self._starts(network), "steps": MOST_STEPS, "before": cursor[0] if cursor else 1 << 62,
+            "service": wanted.service, "failed": wanted.failed, "since": wanted.since, "limit": limit + 1,
+            "account": wanted.account.encode(errors="replace").lower().decode(),
+        }  # fmt: skip
+        rows = self._rows("network_events", values, where=self._events_like(wanted))
+        found = [ListedEvent(row[0], event_from(row)) for row in rows[:limit]]
+        return Page(found, (found[-1].id,) if len(rows) > limit else None)
+
+    def events_in_time(self, target: str, since: float, step: int, *, most: int = 5_000) -> list[Slot]:
+        """The `most` newest events of an address or network from `since` on, by slot of `step` seconds and service.
+
+        Failed ones only; slots without any are left out.
+        """
+        values = {"starts": self._starts(target), "since": since, "step": step, "steps": most}
+        return [Slot(*row) for row in self._rows("slots_of_events", values)]
+
+    def _starts(self, target: str) -> str:
+        """The newest event of each address that `target` is or holds, as JSON."""
+        if "/" not in target:
+            return json.dumps([self._newest_event(target)])
+        page = self.attack_page(AttackFilter(network=target), "last_seen", limit=MOST_NEIGHBOURS, accounts=False)
+        return json.dumps([row.newest for row in page.rows])
 
     # ---- charts
 

@@ -15,6 +15,10 @@ from ringfence.parse.addresses import AddressSet
 from ringfence.settings import Settings
 from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
+from ringfence.web.counting import Counts
+from ringfence.web.countries import Countries
+from ringfence.web.inforce import InForce
+from ringfence.web.kept import Kept
 from ringfence.web.live import Live
 from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
@@ -99,6 +103,7 @@ class Web:
         self.clock = clock
         self.started = clock()
         self.readers = Readers(settings.ledger.path)
+        self.counts = Counts(self.readers)
         self.guard = Guard(settings.control.socket)
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
@@ -106,6 +111,9 @@ class Web:
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()
+        self.countries = Countries(settings.web.countries)
+        self.in_force = InForce()
+        self.kept = Kept()
         self.secure = settings.web.secure or settings.web.base.startswith("https://")
 
     @property
@@ -117,7 +125,7 @@ class Web:
         """The page `name` with what every page shows."""
         common: dict[str, Any] = {
             "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
-            "own": visitor.address, "csrf": visitor.session.csrf if visitor.session is not None else "",
+            "own": visitor.address, "place": self.countries.of, "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None:
             common["flashes"] = visitor.session.told()

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringfence.web.pages import ban, bans, lockdown, login, mine, shell, trials, whitelist
+from ringfence.web.pages import (
+    address,
+    attacks,
+    audit,
+    ban,
+    bans,
+    diagnostics,
+    keys,
+    lockdown,
+    login,
+    mine,
+    overview,
+    people,
+    shell,
+    trials,
+    warnings,
+    whitelist,
+)
 
-ROUTES: list[Any] = [
-    *login.ROUTES, *shell.ROUTES, *bans.ROUTES, *ban.ROUTES, *whitelist.ROUTES, *lockdown.ROUTES, *trials.ROUTES,
-    *mine.ROUTES,
-]  # fmt: skip
+SUBJECTS = (
+    login, shell, overview, attacks, address, bans, ban, whitelist, lockdown, trials, mine, warnings, diagnostics,
+    audit, people, keys,
+)  # fmt: skip
+ROUTES: list[Any] = [route for subject in SUBJECTS for route in subject.ROUTES]
