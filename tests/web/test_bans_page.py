@@ -6,10 +6,10 @@ import html
 import re
 
 import pytest
-from web_site import HERE, Browser, Site
 
 from guard_process import failure, failures
 from ringfence.answers import Banned, Bans
+from web_site import HERE, Browser, Site
 
 
 @pytest.fixture
@@ -156,7 +156,15 @@ def test_the_page_of_one_ban_tells_its_whole_story(site: Site, boss: Browser) ->
     assert "is written" in boss.post(f"{path}/note", note="a customer", back=path).text
     boss.post("/bans/unban", one=str(number))
     page = boss.get(path).text
-    for told in ("made", "extended", "lifted", "rule standard", f"{boss.name} (page)", "a customer", "messages, line"):
+    for told in (
+        "made",
+        "another end",
+        "lifted",
+        "rule standard",
+        f"{boss.name} (page)",
+        "a customer",
+        "messages, line",
+    ):
         assert told in page, told
     assert "Unban" not in page
     assert "198.51.100.51" in boss.get("/bans?show=ended&q=198.51.100.51").text
