@@ -27,6 +27,7 @@ class Guard:
         settings = [
             f'[ledger]\npath = "{directory}/ringfence.db"\n[control]\nsocket = "{self._socket}"\ngroup = ""',
             f'[catalogue]\ncache = "{directory}"\n[enforce]\nmode = "nftables"\n[logs]\nfind = false\njournal = false',
+            "[web]\nstart = false",
             f'[[source]]\nkind = "ssh-openssh"\nfiles = "{log}"',
         ]
         if policy is not None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import catalogue, catchup, cost, idle, latency, reading, restore
+from bench import catalogue, catchup, cost, idle, latency, reading, restore, whatif
 from bench.render import page, table
 from bench.tools import TIMES, Result, ringfence
 
@@ -30,6 +30,7 @@ PARTS: dict[str, tuple[Part, bool]] = {
     "idle": (lambda options: idle.measure(), True),
     "cost": (lambda options: cost.measure(options.lines), False),
     "catalogue": (lambda options: catalogue.measure(options.lines), False),
+    "whatif": (lambda options: whatif.measure(options.lines), False),
 }
 """Each part and whether it needs root (network namespaces)."""
 

@@ -59,6 +59,8 @@ class GuardProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.policy.write_text(policy)
         cache = folder / "cache"
+        if "[web]" not in settings:
+            settings += "\n[web]\nstart = false\n"
         self.config.write_text(
             f"""
 [ledger]

@@ -376,6 +376,15 @@ class TestQuestions:
         row = {row.service: row for row in desk.commands.statistics(ROOT).rows}["sip"]
         assert (row.attempts, row.addresses, row.bans) == (2, 1, 0)
 
+    def test_statistics_of_one_service_are_reset_without_those_of_others(self, desk: Desk) -> None:
+        desk.attack("192.0.2.7", 5)
+        with pytest.raises(NotFoundError, match="nothing was counted for 'ssh'"):
+            desk.commands.reset_statistics(ROOT, service="ssh")
+        assert [row.service for row in desk.commands.reset_statistics(ROOT, service="sip").rows] == ["sip"]
+        assert {row.service: row.attempts for row in desk.commands.statistics(ROOT).rows}["sip"] == 0
+        resets = [entry for entry in desk.guard.ledger.audit_log() if entry.command == "stats reset"]
+        assert [entry.arguments for entry in resets] == [{"service": "sip"}]
+
     def test_diag_tells_how_full_each_list_is(self, desk: Desk) -> None:
         desk.attack("192.0.2.7", 5)
         stores = {row.name: row for row in desk.commands.diag(ROOT).stores}

@@ -124,6 +124,21 @@ class AllowRow(Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
+class TrialRow(Struct, frozen=True, kw_only=True):
+    """A change that undoes itself at `deadline`, in `left` seconds, unless somebody confirms it.
+
+    kind: "policy", "lockdown", "allow" or "ban".
+    """
+
+    id: int
+    what: str
+    kind: str
+    began: str
+    deadline: str
+    left: float
+    author: str
+
+
 class LockdownRow(Struct, frozen=True, kw_only=True):
     """Whether telephone traffic is interrupted, since when, until when and by whom.
 
@@ -138,6 +153,7 @@ class LockdownRow(Struct, frozen=True, kw_only=True):
     enforced: bool = False
     monitor: bool = False
     why: str = ""
+    trial: TrialRow | None = None
 
     @classmethod
     def of(cls, lockdown: Lockdown | None, enforced: bool) -> LockdownRow:
@@ -174,6 +190,7 @@ class Banned(Struct, frozen=True, kw_only=True):
     enforced: bool
     why: str = ""
     monitor: bool = False
+    trial: TrialRow | None = None
 
 
 class Lifted(Struct, frozen=True, kw_only=True):
@@ -204,6 +221,7 @@ class Done(Struct, frozen=True, kw_only=True):
     """A command was carried out; `message` says what it means in one sentence."""
 
     message: str
+    trial: TrialRow | None = None
 
 
 class PolicyAnswer(Struct, frozen=True, kw_only=True):
@@ -221,6 +239,7 @@ class Applied(Struct, frozen=True, kw_only=True):
 
     revision: int
     changed: list[str]
+    trial: TrialRow | None = None
 
 
 class SourceRow(Struct, frozen=True, kw_only=True):

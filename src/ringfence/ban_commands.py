@@ -11,8 +11,9 @@ from ringfence.control import Caller, command
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError
 from ringfence.guard import Guard
 from ringfence.model import FOREVER, Ban
-from ringfence.orders import named, origin_of, own_session, refuse, until_of
+from ringfence.orders import is_large, named, origin_of, own_session, refuse, until_of
 from ringfence.render import ban_length, plural
+from ringfence.trials import check_trial
 
 MOST_LIFTED = 1000
 """Bans that are lifted by number in one command: each costs some 50 µs, and nothing may hold the guard for long."""
@@ -47,6 +48,7 @@ class BanCommands:
     @command
     def change_ban(
         self, caller: Caller, *, id: int, seconds: float | None, note: str | None = None, force: bool = False,
+        trial: float = 0,
     ) -> Banned:  # fmt: skip
         """Let a running ban end in `seconds` from now (None: never); since when it runs stays."""
         guard = self.guard
@@ -58,7 +60,7 @@ class BanCommands:
         if reason and not force and until_of(now, seconds) > ban.until:
             raise refuse(caller, f"the ban of {ban.target} is not made longer", reason, "make it longer")
         changed = structs.replace(ban, note=ban.note if note is None else note)
-        return ban_by_hand(guard, caller, changed, seconds)
+        return ban_by_hand(guard, caller, changed, seconds, trial=trial)
 
 
 def check_note(note: str) -> None:
@@ -67,19 +69,23 @@ def check_note(note: str) -> None:
         raise RingfenceError(f"a note has at most {LONGEST_NOTE:,} characters")
 
 
-def ban_by_hand(guard: Guard, caller: Caller, ban: Ban, seconds: float | None, spared: str = "") -> Banned:
+def ban_by_hand(
+    guard: Guard, caller: Caller, ban: Ban, seconds: float | None, spared: str = "", trial: float = 0
+) -> Banned:
     """Ban the target of `ban` from its service for `seconds`, or change the end of the ban that runs.
 
-    `spared`: why not all of it will be kept out, in words.
+    `spared`: why not all of it will be kept out, in words. Only a large network is put on `trial`.
     """
     now = guard.clock()
+    trial = check_trial(trial) if is_large(ban.target) else 0
     check_note(ban.note)
     if guard.ledger.running_bans >= guard.settings.bans.capacity:
         guard.barrier.changed = True  # an automatic ban makes room: its element has to go too
     made = guard.ledger.ban(
         ban.target, ban.service, now, until_of(now, seconds), author=f"user:{caller.user}", reason=ban.reason,
-        detail=ban.detail, note=ban.note, origin=origin_of(caller), now=now,
+        detail=ban.detail, note=ban.note, origin=origin_of(caller), now=now, trial=trial,
     )  # fmt: skip
+    begun = guard.trials.begun(trial)
     if made is None:
         raise RefusedError("the list of bans is full of bans by hand; lift some, or raise [bans] capacity")
     why = guard.close([made])
@@ -90,7 +96,8 @@ def ban_by_hand(guard: Guard, caller: Caller, ban: Ban, seconds: float | None, s
     made = guard.ledger.ban_by_id(made.id) or made
     in_force = made.state == "enforced" and made.id not in guard.barrier.missing
     monitor = not guard.barrier.blocks
-    return Banned(ban=BanRow.of(made), enforced=in_force and not monitor, why=why, monitor=monitor)
+    enforced = in_force and not monitor
+    return Banned(ban=BanRow.of(made), enforced=enforced, why=why, monitor=monitor, trial=begun)
 
 
 def opened(guard: Guard, caller: Caller, lifted: Sequence[Ban], target: str | None = None) -> Lifted:

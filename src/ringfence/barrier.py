@@ -161,6 +161,21 @@ class Barrier:
             self._read_again = ended + (ended - begun) * IDLE_SHARE
         return self._packets
 
+    def packets_of(self, bans: Sequence[Ban]) -> dict[int, int]:
+        """Packets that these bans dropped so far, by id: read freshly, those of networks as they were read last."""
+        if self.fence is None:
+            return {}
+        try:
+            fresh = self.fence.packets_of(bans)
+        except EnforceError as error:
+            self._failed(error)
+            fresh = {}
+        return {
+            ban.id: fresh.get(ban.id, self._packets.get((ban.target, ban.service), 0))
+            for ban in bans
+            if ban.id not in self.missing
+        }
+
     def dropped_since(self, *, fresh: bool = False) -> dict[str, int]:
         """Packets dropped by service since the last call; the first call only takes the starting point."""
         now = self.packets(fresh=fresh)

@@ -47,9 +47,12 @@ from ringfence.orders import (
     refuse,
     target_of,
     until_of,
+    yours,
 )
 from ringfence.policy import load_policy
 from ringfence.policy_text import difference, switch_service
+from ringfence.selfharm import harm_of_policy, harm_of_removal
+from ringfence.trials import check_trial
 from ringfence.whitelist import AT_WORK, covered_bans
 
 MOST_ROWS = 100_000
@@ -71,9 +74,12 @@ class Commands:
     @command
     def ban(
         self, caller: Caller, *, target: str, service: str = EVERY, seconds: float | None = None, note: str = "",
-        force: bool = False,
+        force: bool = False, trial: float = 0,
     ) -> Banned:  # fmt: skip
-        """Keep `target` out of `service` for `seconds` (None: until lifted)."""
+        """Keep `target` out of `service` for `seconds` (None: until lifted); a large network for `trial` seconds first.
+
+        This and every other change with `trial` undoes itself after so many seconds unless somebody confirms it.
+        """
         now = self.guard.clock()
         target, service = target_of(target), known_service(self.guard, service)
         spared = self._spared(target, service)
@@ -84,7 +90,7 @@ class Commands:
             id=0, target=target, service=service, since=now, until=now, state="wanted", author="", reason="by hand",
             note=note,
         )  # fmt: skip
-        return ban_by_hand(self.guard, caller, ban, seconds, spared)
+        return ban_by_hand(self.guard, caller, ban, seconds, spared, trial)
 
     @command
     def unban(self, caller: Caller, *, target: str | None = None, service: str = "") -> Lifted:
@@ -144,6 +150,7 @@ class Commands:
         )  # fmt: skip
         covered = [ban.id for ban in covered_bans(entry, self.guard.running())]
         lifted = self.guard.ledger.allow(entry, covered, author=caller.user, origin=origin_of(caller), now=now)
+        self.guard.trials.reload()
         why, more = self.guard.whitelist_changed(caller.user, origin_of(caller))
         why = self.guard.open(lifted) or why
         lifted += more
@@ -162,19 +169,28 @@ class Commands:
         )  # fmt: skip
 
     @command
-    def disallow(self, caller: Caller, *, target: str, service: str = EVERY) -> Done:
+    def disallow(
+        self, caller: Caller, *, target: str, service: str = EVERY, force: bool = False, trial: float = 0
+    ) -> Done:
         """Take an entry off the whitelist."""
         service = known_service(self.guard, service)
         target = target_of(target, hosts=True)
+        reason = harm_of_removal(self.guard, target, service, caller.address) if caller.address else ""
+        if reason and not force:
+            raise refuse(caller, f"{target} stays on the whitelist", yours(caller, reason), "take it off")
         now, origin = self.guard.clock(), origin_of(caller)
-        if self.guard.ledger.disallow(target, service, author=caller.user, origin=origin, now=now) is None:
+        entry = self.guard.ledger.disallow(
+            target, service, author=caller.user, origin=origin, now=now, trial=check_trial(trial)
+        )
+        if entry is None:
             if target in self.guard.policy.whitelist:
                 raise NotFoundError(
                     f"{target} stands in the policy's whitelist: change it with 'ringfence policy apply'"
                 )
             raise NotFoundError(f"{target} is not on the whitelist for {named(service)}")
         why, _ = self.guard.whitelist_changed(caller.user, origin)
-        return Done(message=f"{target} is no longer on the whitelist" + (f"; {why}" if why else ""))
+        message = f"{target} is no longer on the whitelist" + (f"; {why}" if why else "")
+        return Done(message=message, trial=self.guard.trials.begun(trial))
 
     @command
     def whitelist(self, caller: Caller) -> list[AllowRow]:
@@ -187,25 +203,29 @@ class Commands:
         return LockdownRow.of(self.guard.ledger.lockdown(self.guard.clock()), self.guard.barrier.lockdown_in_force)
 
     @command
-    def lock_down(self, caller: Caller, *, services: list[str], seconds: float | None = None) -> LockdownRow:
+    def lock_down(
+        self, caller: Caller, *, services: list[str], seconds: float | None = None, trial: float = 0
+    ) -> LockdownRow:
         """Interrupt all traffic to `services` (none named: telephony) except for the whitelist."""
         now = self.guard.clock()
         names = tuple(dict.fromkeys(known_service(self.guard, name) for name in services)) or tuple(
             name for name in self.guard.settings.lockdown.services if name in self.guard.services
         )
         lockdown = Lockdown(services=names, since=now, until=until_of(now, seconds), author=f"user:{caller.user}")
-        return self._locked(caller, self.guard.set_lockdown(lockdown, caller.user, origin_of(caller)))
+        return self._locked(caller, lockdown, trial)
 
     @command
-    def end_lockdown(self, caller: Caller) -> LockdownRow:
+    def end_lockdown(self, caller: Caller, *, trial: float = 0) -> LockdownRow:
         """Let telephone traffic flow again."""
         if self.guard.ledger.lockdown(self.guard.clock()) is None:
             raise NotFoundError("there is no lockdown to end")
-        return self._locked(caller, self.guard.set_lockdown(None, caller.user, origin_of(caller)))
+        return self._locked(caller, None, trial)
 
-    def _locked(self, caller: Caller, why: str) -> LockdownRow:
-        """The lockdown after a change, with `why` the kernel did not take it."""
+    def _locked(self, caller: Caller, lockdown: Lockdown | None, trial: float) -> LockdownRow:
+        """Begin or end the lockdown; how it is then, with why the kernel did not take it."""
+        why = self.guard.set_lockdown(lockdown, caller.user, origin_of(caller), trial=check_trial(trial))
         barrier, row = self.guard.barrier, self.lockdown(caller)
+        row = structs.replace(row, trial=self.guard.trials.begun(trial))
         if not barrier.blocks:
             left = barrier.blocked() if row.on else barrier.left()
             return structs.replace(row, monitor=True, why=left and f"{barrier.mode}: {left}")
@@ -229,30 +249,38 @@ class Commands:
         return difference(self.guard.policy, load_policy(text, name, services=self.guard.services))
 
     @command
-    def apply_policy(self, caller: Caller, *, text: str, name: str = "policy", note: str = "") -> Applied:
+    def apply_policy(
+        self, caller: Caller, *, text: str, name: str = "policy", note: str = "", force: bool = False, trial: float = 0
+    ) -> Applied:
         """Put `text` into force as a new revision."""
-        changed = self.compare_policy(caller, text=text, name=name)
-        return Applied(
-            revision=self.guard.apply_policy(text, name, caller.user, note, origin_of(caller)), changed=changed
-        )
+        policy = load_policy(text, name, services=self.guard.services)
+        changed = difference(self.guard.policy, policy)
+        reason = harm_of_policy(self.guard, policy, caller.address) if caller.address else ""
+        if reason and not force:
+            raise refuse(caller, "the policy stays as it is", yours(caller, reason), "apply it")
+        origin, trial = origin_of(caller), check_trial(trial)
+        revision = self.guard.apply_policy(text, name, caller.user, note, origin, trial=trial)
+        return Applied(revision=revision, changed=changed, trial=self.guard.trials.begun(trial))
 
     @command
-    def rollback(self, caller: Caller, *, revision: int, note: str = "") -> Applied:
+    def rollback(
+        self, caller: Caller, *, revision: int, note: str = "", force: bool = False, trial: float = 0
+    ) -> Applied:
         """Put revision `revision` into force again, as a new revision."""
         text = self.guard.revision(revision).text
         note = note or f"back to revision {revision}"
-        return self.apply_policy(caller, text=text, name=f"revision {revision}", note=note)
+        return self.apply_policy(caller, text=text, name=f"revision {revision}", note=note, force=force, trial=trial)
 
     @command
-    def switch_service(self, caller: Caller, *, name: str, on: bool) -> Done:
+    def switch_service(self, caller: Caller, *, name: str, on: bool, force: bool = False, trial: float = 0) -> Done:
         """Judge `name` or not: a new policy revision."""
         service = known_service(self.guard, name)
         word = "on" if on else "off"
         text = switch_service(self.guard.policy_text, service, enabled=on)
         if text == self.guard.policy_text:
             return Done(message=f"{service} is {word} already")
-        revision = self.guard.apply_policy(text, "policy", caller.user, f"{service} switched {word}", origin_of(caller))
-        return Done(message=f"{service} is {word} (policy revision {revision})")
+        applied = self.apply_policy(caller, text=text, note=f"{service} switched {word}", force=force, trial=trial)
+        return Done(message=f"{service} is {word} (policy revision {applied.revision})", trial=applied.trial)
 
     # --- questions
 
@@ -293,11 +321,9 @@ class Commands:
         return reports.statistics(self.guard)
 
     @command
-    def reset_statistics(self, caller: Caller) -> Stats:
-        """The statistics of each service, which then begin anew."""
-        before = self.statistics(caller)
-        self.guard.ledger.reset_statistics(author=caller.user, origin=origin_of(caller), now=self.guard.clock())
-        return before
+    def reset_statistics(self, caller: Caller, *, service: str = "") -> Stats:
+        """The statistics of one service (empty: of each), which then begin anew."""
+        return reports.reset_statistics(self.guard, service, caller.user, origin_of(caller))
 
     @command
     def diag(self, caller: Caller) -> Diag:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import gc
 import hashlib
 import os
@@ -31,7 +32,9 @@ from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.people_commands import PeopleCommands
 from ringfence.render import duration, few, plural, rule_in_brief, safe
+from ringfence.report_commands import ReportCommands
 from ringfence.settings import Settings, load_settings
+from ringfence.trial_commands import TrialCommands
 from ringfence.webprocess import WebProcess
 from ringfence.whitelist import resolve
 
@@ -63,16 +66,16 @@ class Daemon:
         self._stop = asyncio.Event()
         self._reconcile = asyncio.Event()
         self._resolve = asyncio.Event()
+        self._trial = asyncio.Event()
         self._attached: dict[int, Any] = {}
 
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        table = Table(*(make(self.guard) for make in (Commands, BanCommands, LiveCommands, PeopleCommands)))
+        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
+        table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
-        server = ControlServer(
-            settings.control.socket, table, group=settings.control.group, web_uid=page.uid if page else None
-        )
+        server = ControlServer(settings.control.socket, table, group=settings.control.group, page=page)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
@@ -91,7 +94,7 @@ class Daemon:
     async def _work(self) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
-            self._ask_names(), self._watchdog(),
+            self._ask_names(), self._watchdog(), self._keep_trials(),
         ]  # fmt: skip
         if self.guard.settings.web.start:
             jobs.append(WebProcess(self.guard.settings, self.guard.say).run())
@@ -247,6 +250,20 @@ class Daemon:
             except LedgerError as error:
                 self._ledger_failed(error)
 
+    async def _keep_trials(self) -> None:
+        """Undo, within a second, what nobody confirmed in time; looked at every second while there is anything."""
+        trials = self.guard.trials
+        trials.wake = self._trial.set
+        while True:
+            left = trials.left()
+            await _within(MINUTE if left is None else min(left, TICK), self._trial)
+            self._trial.clear()
+            try:
+                trials.undo_due()
+            except LedgerError as error:
+                self._ledger_failed(error)
+                await asyncio.sleep(TICK)
+
     async def _watchdog(self) -> None:
         while self._notifier.interval:
             self._notifier.tell("WATCHDOG=1")
@@ -282,6 +299,13 @@ def take_policy_file(guard: Guard) -> None:
     revision, text, policy = policy_in_force(guard.ledger, guard.settings, os.environ, guard.services, guard.clock())
     if revision != before:
         guard.adopt(revision, text, policy, f"file:{guard.settings.policy.file}")
+
+
+def give_back() -> None:
+    """Return to the system what only the start needed, where the C library can do that: malloc_trim(3)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def greet(guard: Guard) -> None:
@@ -335,6 +359,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
         try:
             guard.watch.rescan()
             gc.collect()
+            give_back()
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)

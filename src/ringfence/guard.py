@@ -23,6 +23,7 @@ from ringfence.pipeline import Pipeline
 from ringfence.policy import load_policy
 from ringfence.render import ban_length, duration, plural
 from ringfence.settings import Settings
+from ringfence.trials import Trials
 from ringfence.watch import Watch
 from ringfence.whitelist import Whitelist
 
@@ -76,6 +77,7 @@ class Guard:
         self.pipeline = Pipeline(
             parts.watch, parts.parser.attempts, parts.detector, parts.ledger, parts.barrier, clock, self._tell
         )
+        self.trials = Trials(self)
 
     # --- what is told
 
@@ -143,23 +145,32 @@ class Guard:
             why = why or self.open(lifted)
         return why, lifted
 
-    def set_lockdown(self, lockdown: Lockdown | None, author: str, origin: str) -> str:
+    def set_lockdown(
+        self, lockdown: Lockdown | None, author: str, origin: str, *, trial: float = 0, undoes: int | None = None
+    ) -> str:
         """Begin or end the lockdown; returns why it is not in force, or nothing."""
         now = self.clock()
-        self.ledger.set_lockdown(lockdown, author=author, origin=origin, now=now)
+        self.ledger.set_lockdown(lockdown, author=author, origin=origin, now=now, trial=trial, undoes=undoes)
+        self.trials.reload()
         self.say(f"lockdown {'on: ' + ', '.join(lockdown.services) if lockdown else 'off'} by {author}")
         return self.barrier.lockdown(lockdown, now)
 
-    def apply_policy(self, text: str, name: str, author: str, note: str, origin: str = "") -> int:
+    def apply_policy(
+        self, text: str, name: str, author: str, note: str, origin: str = "", *, trial: float = 0,
+        undoes: int | None = None,
+    ) -> int:  # fmt: skip
         """Judge by the policy `text` from now on; returns its revision. Raises SettingsError and LedgerError."""
         policy = load_policy(text, name, services=self.services)
-        revision = self.ledger.apply_policy(text, author=author, note=note, origin=origin, now=self.clock())
+        revision = self.ledger.apply_policy(
+            text, author=author, note=note, origin=origin, now=self.clock(), trial=trial, undoes=undoes
+        )
         self.adopt(revision, text, policy, author, note, origin)
         return revision
 
     def adopt(self, revision: int, text: str, policy: Policy, author: str, note: str = "", origin: str = "") -> None:
         """Judge by a policy that the ledger holds already."""
         self.policy, self.policy_text, self.policy_revision = policy, text, revision
+        self.trials.reload()
         self.detector.change(policy)
         self.whitelist_changed(author, origin)
         self.hosts_changed = True

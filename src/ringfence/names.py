@@ -30,6 +30,10 @@ class Names:
         self.unresolved = 0
         """Sightings that were given up: the name has no address, or more than one."""
 
+    def __len__(self) -> int:
+        """How many sightings wait."""
+        return self._count
+
     def sort_out(self, sightings: Sequence[Event], now: float) -> tuple[list[Event], list[Event]]:
         """(what can be counted now, in order; what has to wait and must outlive us)."""
         ready: list[Event] = []

@@ -76,6 +76,11 @@ def where_from(caller: Caller) -> str:
     return "where you are looking from" if caller.via else "where your own SSH session comes from"
 
 
+def yours(caller: Caller, reason: str) -> str:
+    """A reason that names the caller's address, with what that is to them."""
+    return f"{reason}; {caller.address} is {where_from(caller)}"
+
+
 def is_large(target: str) -> bool:
     """Whether a ban of `target` is risky for its size alone: larger than /24, or /48 with IPv6."""
     network = ipaddress.ip_network(target)

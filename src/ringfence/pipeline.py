@@ -6,6 +6,7 @@ until it could be committed. So nothing is lost and nothing is counted twice.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
@@ -14,7 +15,8 @@ from msgspec import Struct
 from ringfence.barrier import Barrier
 from ringfence.detect import Detector
 from ringfence.errors import LedgerError
-from ringfence.ledger import Ledger, Recorded
+from ringfence.histogram import Histogram
+from ringfence.ledger import Ledger, Recorded, ReportMark
 from ringfence.model import Ban, Event, Position, Verdict
 from ringfence.names import Names
 from ringfence.parse.attempts import Attempts
@@ -30,18 +32,23 @@ Tell = Callable[[Recorded, Sequence[Verdict]], None]
 
 
 class Batch(Struct):
-    """What was made of some chunks and is to be committed as one. `live`: some of it was written just now."""
+    """What was made of some chunks and is to be committed as one. `live`: some of it was written just now.
+
+    `began`: when all of it was read, if all is live, by a clock that only goes on. `mark`: of an application's report.
+    """
 
     events: list[Event]
     verdicts: list[Verdict]
     positions: list[Position]
     held: Held
     live: bool
+    began: float | None = None
+    mark: ReportMark | None = None
 
 
 class Pipeline:
     """Joins the parts. `tell` hears of each commit that had verdicts. `names`: what waits for a host's address, in
-    case the readers tell of names at all."""
+    case the readers tell of names at all. `latency`: from reading the deciding line until the kernel has confirmed."""
 
     def __init__(
         self, watch: Watch, attempts: Attempts, detector: Detector, ledger: Ledger, barrier: Barrier,
@@ -49,6 +56,7 @@ class Pipeline:
     ) -> None:  # fmt: skip
         self.pending: Batch | None = None
         self.names = Names()
+        self.latency = Histogram()
         self._watch = watch
         self._attempts = attempts
         self._detector = detector
@@ -58,6 +66,7 @@ class Pipeline:
         self._tell = tell
         self._waiting: dict[int, Ban] = {}
         self._holds: dict[int, float] = {}
+        self._began: dict[int, float] = {}
         self._enforced_at = 0.0
 
     def take(self, most: int) -> bool:
@@ -70,6 +79,7 @@ class Pipeline:
             self.pending = self._read(most)
         if self.pending is None:
             self.enforce_waiting()
+            self._ledger.tally()
             return False
         self._commit(self.pending)
         return True
@@ -83,10 +93,21 @@ class Pipeline:
         self._commit(self.pending)
         return True
 
-    def resolved(self, answers: Mapping[str, Sequence[str]]) -> None:
-        """Count what waited for the addresses of host names. Raises LedgerError when it can't be committed."""
+    def report(self, events: list[Event], mark: ReportMark | None) -> None:
+        """Count and judge what an application reported. Raises LedgerError when it can't be committed (yet)."""
+        self.catch_up()
+        began = time.monotonic()
+        self.pending = Batch(events, self._detector.feed(events), [], Held(), live=True, began=began, mark=mark)
+        self._commit(self.pending)
+
+    def catch_up(self) -> None:
+        """Commit what could not be committed before. Raises LedgerError when it still can't."""
         if self.pending is not None:
             self._commit(self.pending)
+
+    def resolved(self, answers: Mapping[str, Sequence[str]]) -> None:
+        """Count what waited for the addresses of host names. Raises LedgerError when it can't be committed."""
+        self.catch_up()
         sightings, released = self.names.answered(answers, self._clock())
         events = self._attempts.feed(sightings)
         held = self._attempts.held()
@@ -98,12 +119,14 @@ class Pipeline:
         sightings: list[Event] = []
         positions: dict[str, Position] = {}
         work = 0
-        live = False
+        live, began = False, time.monotonic()
+        late = False
         while work < most and (chunk := self._watch.next()) is not None:
             found = self._watch.sightings(chunk)
             positions[chunk.source] = chunk.position
             sightings += found
             live = live or chunk.live
+            late = late or not chunk.live
             work += len(found) + (len(chunk.data) >> 10) + 1
         if not positions:
             return None
@@ -118,7 +141,8 @@ class Pipeline:
         held = self._attempts.held()
         if waiting:
             held = Held(added=held.added + waiting, dropped=held.dropped)
-        return Batch(events, self._detector.feed(events), list(positions.values()), held, live)
+        verdicts = self._detector.feed(events)
+        return Batch(events, verdicts, list(positions.values()), held, live, None if late else began)
 
     def _commit(self, batch: Batch) -> None:
         now = self._clock()
@@ -129,8 +153,11 @@ class Pipeline:
             now,
             held=batch.held.added,
             released=batch.held.dropped,
+            mark=batch.mark,
         )
         self.pending = None
+        if batch.began is not None:
+            self._began.update((ban.id, batch.began) for ban in recorded.wanted)
         self._waiting.update((ban.id, ban) for ban in recorded.wanted)
         if recorded.evicted:
             self.forget(recorded.evicted)
@@ -151,8 +178,11 @@ class Pipeline:
 
     def _enforce(self, bans: Sequence[Ban], now: float) -> None:
         self._enforced_at = now
+        began = {ban.id: self._began[ban.id] for ban in bans if ban.id in self._began}
         self.forget(bans)
         confirmed = self._barrier.close(bans, now)
+        for number in began.keys() & confirmed:
+            self.latency.note(time.monotonic() - began[number])
         self._holds.update((ban.id, ban.until) for ban in bans if ban.id in confirmed)
         if confirmed:
             try:
@@ -170,7 +200,9 @@ class Pipeline:
         """These bans are dealt with otherwise: by a command, or because they gave way."""
         for ban in bans:
             self._waiting.pop(ban.id, None)
+            self._began.pop(ban.id, None)
 
     def forget_all(self) -> None:
         """Reconcile has put everything in force."""
         self._waiting.clear()
+        self._began.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import psutil
@@ -28,9 +28,11 @@ from ringfence.answers import (
     StoreRow,
     stamp,
 )
+from ringfence.detect import DetectorStatistics
 from ringfence.errors import LedgerError, NotFoundError
 from ringfence.guard import Guard
 from ringfence.ledger import PolicyRevision
+from ringfence.ledger.facts import ServiceStatistics
 from ringfence.model import EVERY, Ban
 from ringfence.render import plural, rule_numbers
 from ringfence.values import format_ports
@@ -147,13 +149,30 @@ def _service(guard: Guard, name: str, logs: int, bans: int) -> ServiceRow:
 def statistics(guard: Guard) -> Stats:
     """What happened to each service since its statistics began."""
     fresh_counters(guard)
+    return stats(guard.ledger.statistics())
+
+
+def reset_statistics(guard: Guard, service: str, author: str, origin: str) -> Stats:
+    """Begin to count anew, for `service` or (empty) for all; returns what had been counted until then.
+
+    Raises NotFoundError for a service of which nothing was ever counted.
+    """
+    fresh_counters(guard)
+    counted = guard.ledger.reset_statistics(service or None, author=author, origin=origin, now=guard.clock())
+    if service and not counted:
+        raise NotFoundError(f"nothing was counted for {service!r} yet")
+    return stats(counted)
+
+
+def stats(rows: Sequence[ServiceStatistics]) -> Stats:
+    """The statistics as they travel."""
     return Stats(
         rows=[
             StatRow(
                 service=one.service, since=stamp(one.since), attempts=one.attempts, addresses=one.addresses,
                 bans=one.bans, packets=one.packets, mails=one.mails,
             )
-            for one in guard.ledger.statistics()
+            for one in rows
         ]
     )  # fmt: skip
 
@@ -169,11 +188,7 @@ def diag(guard: Guard) -> Diag:
             name="bans", capacity=size.bans_capacity, used=size.bans_now, free=size.bans_capacity - size.bans_now,
             peak=size.bans_peak, overflows=size.bans_overflow, bytes_per_item=-1,
         ),
-        StoreRow(
-            name="tracked addresses", capacity=tracked.capacity, used=tracked.tracked,
-            free=tracked.capacity - tracked.tracked, peak=tracked.peak, overflows=tracked.forgotten,
-            bytes_per_item=tracked.bytes // tracked.tracked if tracked.tracked else 0,
-        ),
+        tracked_store(tracked),
         StoreRow(
             name="ledger (bytes)", capacity=size.max_bytes, used=size.used, free=max(0, size.max_bytes - size.used),
             peak=size.bytes, overflows=size.forgotten,
@@ -185,6 +200,15 @@ def diag(guard: Guard) -> Diag:
         cpu_seconds=times.user + times.system, ledger_bytes=size.bytes, stores=stores, entries=tracked.services,
         sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(),
         unknown=guard.watch.unknown(),
+    )  # fmt: skip
+
+
+def tracked_store(tracked: DetectorStatistics) -> StoreRow:
+    """How full the detector's memory is."""
+    return StoreRow(
+        name="tracked addresses", capacity=tracked.capacity, used=tracked.tracked,
+        free=tracked.capacity - tracked.tracked, peak=tracked.peak, overflows=tracked.forgotten,
+        bytes_per_item=tracked.bytes // tracked.tracked if tracked.tracked else 0,
     )  # fmt: skip
 
 

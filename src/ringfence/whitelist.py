@@ -48,6 +48,11 @@ class Whitelist:
         self.list = listed
         return True
 
+    def under(self, policy: Policy) -> AllowList:
+        """The whitelist as it would be under another policy."""
+        mine = [entry for entry in self.list.entries if entry.author != POLICY]
+        return AllowList([*self._fixed(policy.whitelist), *mine], own=sorted(self.own))
+
     def refresh_own(self) -> None:
         """Look again which addresses are ours and who is logged in; `rebuild` takes it up."""
         self.own = own_addresses()
@@ -56,9 +61,13 @@ class Whitelist:
     def entries(self) -> list[AllowEntry]:
         """What people wrote: the policy's entries, then those by command that did not expire."""
         now = self._clock()
-        fixed = [AllowEntry(target=one, author=POLICY, addresses=self.lookup(one)) for one in self._policy]
         added = self._ledger.whitelist(now)
-        return fixed + [structs.replace(one, addresses=one.addresses or self.lookup(one.target)) for one in added]
+        return self._fixed(self._policy) + [
+            structs.replace(one, addresses=one.addresses or self.lookup(one.target)) for one in added
+        ]
+
+    def _fixed(self, targets: Iterable[str]) -> list[AllowEntry]:
+        return [AllowEntry(target=one, author=POLICY, addresses=self.lookup(one)) for one in targets]
 
     def count(self) -> int:
         """How many `entries` there are, from memory."""

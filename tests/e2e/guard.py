@@ -76,7 +76,8 @@ class Guard:
     def configure(self, settings: str) -> None:
         """Write the settings file, with `settings` added; for the next start."""
         paths = {"ledger": self.ledger, "socket": self.socket, "cache": CACHE, "policy": self.policy}
-        self.config.write_text(SETTINGS.format(**paths) + settings)
+        page = "" if "[web]" in settings else "[web]\nstart = false\n"
+        self.config.write_text(SETTINGS.format(**paths) + page + settings)
 
     # --- its life
 

@@ -36,6 +36,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 ServiceOption = Annotated[str, typer.Option("--service", metavar="NAME", help="Only this service (default: all).")]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for whoever reads it later.")]
 
+Force = Annotated[bool, typer.Option("--force", help="Even if it would keep you out yourself.")]
+
 
 class Where(Struct):
     """What the global options say; None where the settings decide."""

@@ -23,7 +23,7 @@ from ringfence.answers import (
     Status,
 )
 from ringfence.cli import NEGATIVE, tables
-from ringfence.cli.app import Json, Note, ServiceOption, app, ask, print_json
+from ringfence.cli.app import Force, Json, Note, ServiceOption, app, ask, print_json
 from ringfence.durations import parse_duration
 from ringfence.model import EVERY, FOREVER
 from ringfence.render import duration, moment, plural, safe
@@ -209,10 +209,11 @@ def allow(
 def disallow(
     target: Annotated[str, typer.Argument(metavar=WhomOrHost, parser=_host, help="Who may be banned again.")],
     service: ServiceOption = EVERY,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Take an entry off the whitelist."""
-    _done(ask(Done, "disallow", target=target, service=service), json)
+    _done(ask(Done, "disallow", target=target, service=service, force=force), json)
 
 
 def _done(answer: Done, json: bool) -> None:
@@ -261,19 +262,25 @@ def lockdown(
 def service(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The service, such as sip or ssh.")],
     switch: Annotated[Literal["on", "off"], typer.Argument(metavar="on|off")],
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Switch the judging of a service on or off as a whole."""
-    _done(ask(Done, "switch_service", name=name, on=switch == "on"), json)
+    _done(ask(Done, "switch_service", name=name, on=switch == "on", force=force), json)
 
 
 @app.command()
 def stats(
     reset: Annotated[bool, typer.Option("--reset", help="Start counting from zero after showing them.")] = False,
+    service: Annotated[
+        str, typer.Option("--service", metavar="NAME", help="With --reset: only this service (* : its bans of all).")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Show attempts, addresses, bans, dropped packets and mails per service."""
-    answer = ask(Stats, "reset_statistics" if reset else "statistics")
+    if service and not reset:
+        raise typer.BadParameter("--service belongs to --reset")
+    answer = ask(Stats, "reset_statistics", service=service) if reset else ask(Stats, "statistics")
     print_json(answer) if json else tables.stats(answer)
     if reset and not json:
         typer.echo("These statistics have been reset.")

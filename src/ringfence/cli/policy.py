@@ -10,7 +10,7 @@ import typer
 
 from ringfence.answers import Applied, PolicyAnswer
 from ringfence.cli import tables
-from ringfence.cli.app import Json, Note, app, ask, print_json
+from ringfence.cli.app import Force, Json, Note, app, ask, print_json
 from ringfence.errors import RingfenceError
 from ringfence.policy import load_policy
 from ringfence.render import moment, plural, safe
@@ -68,19 +68,20 @@ def diff(file: File, json: Json = False) -> None:
 
 
 @policy.command("apply")
-def apply(file: File, note: Note = "", json: Json = False) -> None:
+def apply(file: File, note: Note = "", force: Force = False, json: Json = False) -> None:
     """Put a policy file into force as a new revision."""
-    _applied(ask(Applied, "apply_policy", text=_text(file), name=str(file), note=note), json)
+    _applied(ask(Applied, "apply_policy", text=_text(file), name=str(file), note=note, force=force), json)
 
 
 @policy.command("rollback")
 def rollback(
     revision: Annotated[int, typer.Argument(metavar="N", min=1, help="The revision to return to.")],
     note: Note = "",
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Put an earlier revision into force again, as a new revision."""
-    _applied(ask(Applied, "rollback", revision=revision, note=note), json)
+    _applied(ask(Applied, "rollback", revision=revision, note=note, force=force), json)
 
 
 def _applied(answer: Applied, json: bool) -> None:

@@ -188,6 +188,18 @@ class Fence:
         """Whether nobody but us changed any nftables rules since the last reconcile, which would find nothing then."""
         return self._expected is not None and self._link.generation() == self._kernel.generation
 
+    def packets_of(self, bans: Sequence[Ban]) -> dict[int, int]:
+        """Packets dropped by each of these bans of single addresses, by id, read element by element (some 20 µs each).
+
+        Networks, and what is not in force, are left out. Raises `EnforceError`.
+        """
+        found: dict[int, int] = {}
+        for each in self._places.place(bans, -1.0, {}):
+            element = self._link.element(TABLE, each.set, each.key) if isinstance(each.key, bytes) else None
+            if element is not None:
+                found[each.id] = element.packets
+        return found
+
     def counters(self) -> dict[tuple[str, str], int]:
         """Packets dropped by (target, service), of the bans that dropped any. Raises `EnforceError`.
 

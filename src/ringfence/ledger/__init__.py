@@ -13,6 +13,7 @@ from ringfence.ledger.facts import (
     PolicyRevision,
     Recorded,
     RecordedVerdict,
+    ReportMark,
     ServiceStatistics,
     Size,
     Token,
@@ -20,6 +21,7 @@ from ringfence.ledger.facts import (
     User,
 )
 from ringfence.ledger.store import Ledger
+from ringfence.ledger.trials import Trial
 
 __all__ = [
     "AuditEntry",
@@ -29,9 +31,11 @@ __all__ = [
     "PolicyRevision",
     "Recorded",
     "RecordedVerdict",
+    "ReportMark",
     "ServiceStatistics",
     "Size",
     "Token",
+    "Trial",
     "UnbanRequest",
     "User",
 ]

@@ -8,24 +8,30 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from ringfence.errors import LedgerError
-from ringfence.ledger.bans import TARGETS, BanStore
+from ringfence.ledger.bans import TARGETS
 from ringfence.ledger.connection import Row
 from ringfence.ledger.facts import AuditEntry, PolicyRevision
-from ringfence.ledger.making import ban_from
+from ringfence.ledger.making import NEXT, ban_from
+from ringfence.ledger.trials import AllowUndo, BanUndo, LockdownUndo, PolicyUndo, TrialStore
 from ringfence.model import AllowEntry, Ban, Lockdown
 
 _POLICY: Final = ("revision", "text", "author", "time", "note")
 
 
-class CommandStore(BanStore):
-    """Carries out commands durably. `origin` says where a command came from (socket peer, page, address)."""
+class CommandStore(TrialStore):
+    """Carries out commands durably. `origin` says where a command came from (socket peer, page, address).
+
+    A change with `trial` seconds is undone then unless confirmed; one that `undoes` a trial ends it.
+    """
 
     # ---- bans
 
     def ban(
         self, target: str, service: str, since: float, until: float, *, author: str, reason: str = "",
-        detail: str = "", note: str = "", origin: str = "", now: float,
+        detail: str = "", note: str = "", origin: str = "", now: float, trial: float = 0,
     ) -> Ban:  # fmt: skip
         """Ban by hand: makes a ban or sets the running one's end, also to an earlier one.
 
@@ -40,8 +46,13 @@ class CommandStore(BanStore):
             arguments = {"target": target, "service": service, "until": until, "note": note}
             self._audit(now, author, "ban", arguments, origin)
             draft = self._draft([target])
+            before = draft.running.get((target, service))
             made = self._want(draft, ban, now, by_hand=True)
             self._write(draft)
+            if made is not None:
+                before = before if before is not None and before.id == made.id else None
+                undo = BanUndo(tried=made.id, target=target, until=made.until, before=before)
+                self._on_trial(undo, trial, author, now)
         self._untold += draft.evicted.values()
         if made is None:
             raise LedgerError(
@@ -59,6 +70,20 @@ class CommandStore(BanStore):
             )
             return self._end_all([ban_from(row) for row in rows], "lifted", now, author)
 
+    def set_back(self, ban: Ban, *, author: str, origin: str = "", now: float, undoes: int | None = None) -> Ban | None:
+        """Give a running ban the end, author and words of `ban`, as it was once; returns it, None when it has ended."""
+        with self._writing(durable=True):
+            self._audit(now, author, "ban", {"target": ban.target, "service": ban.service, "until": ban.until}, origin)
+            self._undone(undoes, author, origin, now)
+            draft = self._draft([ban.target])
+            running = draft.running.get((ban.target, ban.service))
+            if running is None or running.id != ban.id:
+                return None
+            ban = structs.replace(ban, state=NEXT[running.state, "set"])
+            draft.alter(ban, "set", now, author)
+            self._write(draft)
+            return ban
+
     def note_ban(self, number: int, note: str, *, author: str, origin: str = "", now: float) -> Ban | None:
         """Set the note of a ban, running or ended; returns it, None when there is none of that number."""
         with self._writing(durable=True):
@@ -69,8 +94,9 @@ class CommandStore(BanStore):
     # ---- whitelist
 
     def allow(
-        self, entry: AllowEntry, lifted_ids: Sequence[int] = (), *, author: str, origin: str = "", now: float
-    ) -> list[Ban]:
+        self, entry: AllowEntry, lifted_ids: Sequence[int] = (), *, author: str, origin: str = "", now: float,
+        undoes: int | None = None,
+    ) -> list[Ban]:  # fmt: skip
         """Store a whitelist entry and lift the given bans, which it covers, in the same transaction.
 
         An entry for the same target and service is replaced. Returns the bans that ran and were lifted.
@@ -79,12 +105,17 @@ class CommandStore(BanStore):
             arguments = {"target": entry.target, "service": entry.service, "expires": entry.expires, "note": entry.note}
             self._audit(now, author, "allow", {**arguments, "lifted": list(lifted_ids)}, origin)
             self._run("set_allow", _allow_row(entry))
+            self._undone(undoes, author, origin, now)
+            self._on_trial(AllowUndo(before=entry), 0, author, now)
             return self._lift_numbers(lifted_ids, author, now)
 
-    def lift_by_id(self, numbers: Sequence[int], *, author: str, origin: str = "", now: float) -> list[Ban]:
+    def lift_by_id(
+        self, numbers: Sequence[int], *, author: str, origin: str = "", now: float, undoes: int | None = None
+    ) -> list[Ban]:
         """Lift bans by number; returns those that ran (a host name of the whitelist moved, …)."""
         with self._writing(durable=True):
             self._audit(now, author, "unban", {"ids": list(numbers)}, origin)
+            self._undone(undoes, author, origin, now)
             return self._lift_numbers(numbers, author, now)
 
     def _lift_numbers(self, numbers: Sequence[int], author: str, now: float) -> list[Ban]:
@@ -92,13 +123,23 @@ class CommandStore(BanStore):
         running = [ban for ban in bans if ban is not None and ban.ended is None]
         return self._end_all(running, "lifted", now, author)
 
-    def disallow(self, target: str, service: str, *, author: str, origin: str = "", now: float) -> AllowEntry | None:
+    def disallow(
+        self, target: str, service: str, *, author: str, origin: str = "", now: float, trial: float = 0
+    ) -> AllowEntry | None:
         """Take an entry off the whitelist; returns it, None when there was none."""
         with self._writing(durable=True):
             self._audit(now, author, "disallow", {"target": target, "service": service}, origin)
             row = self._row("allow_entry", (target, service))
             self._run("delete_allow", (target, service))
-            return _allow_from(row) if row else None
+            entry = _allow_from(row) if row else None
+            if entry is not None:
+                self._on_trial(AllowUndo(before=entry), trial, author, now)
+            return entry
+
+    def allow_entry(self, target: str, service: str) -> AllowEntry | None:
+        """The whitelist entry of a target and service, if there is one."""
+        row = self._row("allow_entry", (target, service))
+        return _allow_from(row) if row else None
 
     def whitelist(self, now: float = -math.inf) -> list[AllowEntry]:
         """The entries that hold at `now` (default: all), in the order they were made."""
@@ -116,16 +157,27 @@ class CommandStore(BanStore):
 
     # ---- lockdown
 
-    def set_lockdown(self, lockdown: Lockdown | None, *, author: str, origin: str = "", now: float) -> None:
+    def set_lockdown(
+        self, lockdown: Lockdown | None, *, author: str, origin: str = "", now: float, trial: float = 0,
+        undoes: int | None = None,
+    ) -> None:  # fmt: skip
         """Begin a lockdown (in place of one that runs), or end it with None."""
         arguments: dict[str, object] = {"on": lockdown is not None}
         with self._writing(durable=True):
+            before = self.lockdown(now)
             self._run("end_lockdown", {"now": now})
             if lockdown is not None:
                 arguments |= {"services": list(lockdown.services), "until": lockdown.until}
                 services = json.dumps(list(lockdown.services))
                 self._run("insert_lockdown", (services, lockdown.since, lockdown.until, lockdown.author or author))
             self._audit(now, author, "lockdown", arguments, origin)
+            self._undone(undoes, author, origin, now)
+            undo = LockdownUndo(tried=self.last_lockdown(), on=lockdown is not None, before=before)
+            self._on_trial(undo, trial, author, now)
+
+    def last_lockdown(self) -> int:
+        """The number of the lockdown that began last, 0 if there never was one."""
+        return self._value("last_lockdown")
 
     def lockdown(self, now: float) -> Lockdown | None:
         """The lockdown in force at `now`."""
@@ -136,11 +188,18 @@ class CommandStore(BanStore):
 
     # ---- policy
 
-    def apply_policy(self, text: str, *, author: str, note: str = "", origin: str = "", now: float) -> int:
+    def apply_policy(
+        self, text: str, *, author: str, note: str = "", origin: str = "", now: float, trial: float = 0,
+        undoes: int | None = None,
+    ) -> int:  # fmt: skip
         """Make `text` (TOML, checked by the caller) the policy; returns its revision."""
         with self._writing(durable=True):
+            before = self.policy()
             revision = int(self._run("insert_policy", (text, author, now, note)).fetchall()[0][0])
             self._audit(now, author, "policy apply", {"revision": revision, "note": note}, origin)
+            self._undone(undoes, author, origin, now)
+            if before is not None:
+                self._on_trial(PolicyUndo(tried=revision, before=before.revision), trial, author, now)
             return revision
 
     def policy(self, revision: int | None = None) -> PolicyRevision | None:
@@ -159,6 +218,10 @@ class CommandStore(BanStore):
         """Write down a command that changes nothing else in the ledger."""
         with self._writing(durable=True):
             self._audit(now, author, command, arguments, origin)
+
+    def _undone(self, trial: int | None, author: str, origin: str, now: float) -> None:
+        if trial is not None:
+            self._end_trial(trial, "undone", author, origin, now)
 
     def _audit(self, now: float, author: str, command: str, arguments: Mapping[str, Any], origin: str) -> None:
         finite = {name: "forever" if value == math.inf else value for name, value in arguments.items()}

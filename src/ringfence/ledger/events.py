@@ -2,14 +2,16 @@
 
 An event row carries the number of the event of the same address recorded before it, so a timeline is a walk along
 the chain. What is told of attackers, of blocks of time and of statistics is brought up to date by *folding*: one
-statement over all events above the `folded` mark, in the same transaction that moves the mark. Live, every batch is
-folded at once; while catching up, every FOLD events, which is what makes it cheap.
+statement over all events above the `folded` mark, in the same transaction that moves the mark. Live, that is done as
+soon as what was decided is in the kernel (`Ledger.tally`); while catching up, every FOLD events, which makes it cheap.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import islice, takewhile
 from typing import Any, Final
 
 import msgspec
@@ -21,8 +23,6 @@ from ringfence.model import Event
 
 FOLD: Final = 65_536
 """Events that may wait to be folded."""
-LIVE: Final = 1_000
-"""A batch smaller than this is folded at once."""
 CACHED_ADDRESSES: Final = 65_536
 CACHED_CONTEXTS: Final = 4_096
 MOST_CONTEXTS: Final = 65_536
@@ -32,6 +32,8 @@ BLOCK: Final = 4_096
 PAGE: Final = 5_000
 MOST_CONVICTED: Final = 1_000
 """Addresses of one banned network that are marked at once; an IPv6 network may have had very many."""
+LOOKED_THROUGH: Final = 5_000
+"""Addresses that are looked at to find those of one network."""
 
 
 class EventStore(Store):
@@ -176,6 +178,24 @@ class EventStore(Store):
         """
         walk = {"newest": self._newest_event(address), "before": before or 1 << 62, "limit": limit}
         return [(row[0], event_from(row)) for row in self._rows("walk", walk)]
+
+    def neighbours_of(self, network: str, *, limit: int = 100) -> list[str]:
+        """The addresses with events within `network` ("203.0.113.0/24"), the most recent first; at most `limit`."""
+        inside = ip_network(network)
+        first = _stem(inside)
+        span = {"first": first, "last": f"{first}\U0010ffff", "limit": LOOKED_THROUGH}
+        found = (address for (address,) in self._rows("attackers_between", span) if ip_address(address) in inside)
+        return list(islice(found, limit))
+
+
+def _stem(network: IPv4Network | IPv6Network) -> str:
+    """What the text of every address in `network` begins with: the whole octets or groups that its prefix fixes."""
+    if network.version == 4:
+        octets = str(network.network_address).split(".")[: network.prefixlen // 8]
+        return "".join(f"{octet}." for octet in octets)
+    groups = network.network_address.exploded.split(":")[: network.prefixlen // 16]
+    # From the first group of zeros on, the spelling depends on what follows.
+    return "".join(f"{group.lstrip('0')}:" for group in takewhile(lambda group: group != "0000", groups))
 
 
 def event_from(row: Row) -> Event:

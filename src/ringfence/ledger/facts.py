@@ -155,3 +155,11 @@ class UnbanRequest(Struct, frozen=True, kw_only=True):
     decided: float | None = None
     granted: bool = False
     decider: str = ""
+
+
+class ReportMark(Struct, frozen=True, kw_only=True):
+    """What a report of an application is known by: it counts once for the same `token` and `key`."""
+
+    token: int
+    key: str
+    events: int

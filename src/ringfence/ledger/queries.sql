@@ -555,3 +555,83 @@ DELETE FROM request WHERE decided IS NOT NULL AND id <= :last - :keep
 
 -- name: delete_requests
 DELETE FROM request WHERE user = ?
+
+-- name: attackers_between
+SELECT address FROM attacker WHERE address >= :first AND address < :last ORDER BY newest DESC LIMIT :limit
+
+-- name: last_lockdown
+SELECT max(id) FROM lockdown
+
+-- name: open_trials
+SELECT id, what, undo, began, deadline, author FROM trial WHERE ended IS NULL ORDER BY deadline, id
+
+-- name: trial_outcome
+SELECT outcome FROM trial WHERE id = ?1
+
+-- name: insert_trial
+INSERT INTO trial (what, undo, began, deadline, author) VALUES (?1, ?2, ?3, ?4, ?5)
+
+-- name: end_trial
+UPDATE trial SET ended = ?2, outcome = ?3 WHERE id = ?1 AND ended IS NULL RETURNING what
+
+-- ---------------------------------------------------------------- judging recorded events again
+
+-- name: contexts
+SELECT id, service, failed, cause, proven FROM context
+
+-- The second character is the same for all of an IPv4 /8 or an IPv6 /16.
+
+-- name: replay_all
+SELECT time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since
+ORDER BY id
+
+-- name: replay_some
+SELECT time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since
+  AND context IN (SELECT value FROM json_each(:contexts))
+ORDER BY id
+
+-- name: replay_all_half
+SELECT time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since
+  AND coalesce(unicode(substr(address, 2, 1)), 0) & 1 = :half
+ORDER BY id
+
+-- name: replay_some_half
+SELECT time, address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since
+  AND context IN (SELECT value FROM json_each(:contexts))
+  AND coalesce(unicode(substr(address, 2, 1)), 0) & 1 = :half
+ORDER BY id
+
+-- name: every_address
+SELECT address FROM attacker
+
+-- name: events_expected
+SELECT coalesce(sum(attempts + successes), 0) FROM attacker WHERE address IN (SELECT value FROM json_each(:addresses))
+
+-- name: scan_many
+SELECT address, context, account FROM event
+WHERE id >= :first AND id <= :last AND time >= :since AND address IN (SELECT value FROM json_each(:addresses))
+
+-- name: walk_many
+WITH RECURSIVE chain (id) AS (
+  SELECT newest FROM attacker WHERE address IN (SELECT value FROM json_each(:addresses))
+  UNION ALL
+  SELECT e.previous FROM chain JOIN event e ON e.id = chain.id WHERE e.previous >= :first
+)
+SELECT e.address, e.context, e.account FROM chain JOIN event e ON e.id = chain.id
+WHERE e.id >= :first AND e.id <= :last AND e.time >= :since
+
+-- name: prune_trials
+DELETE FROM trial WHERE id IN (SELECT id FROM trial WHERE ended < :limit LIMIT :rows)
+
+-- name: reported
+SELECT events FROM reported WHERE token = ?1 AND key = ?2 AND time > ?3
+
+-- name: insert_reported
+INSERT OR REPLACE INTO reported (token, key, time, events) VALUES (?1, ?2, ?3, ?4)
+
+-- name: prune_reported
+DELETE FROM reported WHERE (token, key) IN (SELECT token, key FROM reported WHERE time < :limit ORDER BY time LIMIT :rows)

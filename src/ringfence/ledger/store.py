@@ -9,8 +9,8 @@ import msgspec
 
 from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
-from ringfence.ledger.events import FOLD, LIVE, storable
-from ringfence.ledger.facts import Recorded
+from ringfence.ledger.events import FOLD, storable
+from ringfence.ledger.facts import Recorded, ReportMark
 from ringfence.ledger.holders import AccountStore
 from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.people import PeopleStore
@@ -48,31 +48,36 @@ class Ledger(PeopleStore, AccountStore):
     @classmethod
     def open_reader(cls, path: Path) -> Ledger:
         """Open an existing ledger for reading beside the guard; every write raises LedgerError."""
-        if not path.exists():
-            raise LedgerError(f"{path}: there is no ledger; start the guard first")
+        try:
+            path.stat()
+        except FileNotFoundError as error:
+            raise LedgerError(f"{path}: there is no ledger; start the guard first") from error
+        except OSError as error:
+            raise LedgerError(f"{path}: can't be reached: {error.strerror}; check the rights of its folders") from error
         check_header(path)
         return cls(path, writable=False, bans_capacity=0, keep_events=0, max_bytes=0)
 
     def record(
         self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float,
-        *, held: Sequence[Event] = (), released: Sequence[Event] = (),
+        *, held: Sequence[Event] = (), released: Sequence[Event] = (), mark: ReportMark | None = None,
     ) -> Recorded:  # fmt: skip
         """Commit events, verdicts with the bans they make, and read positions: all or nothing.
 
         `held` are sightings that wait for a later line and must outlive us, `released` those that wait no longer.
+        `mark` is kept with events that an application reported, so that the same report counts nothing again.
 
         Survives a kill at any instant (no fsync: a power cut may take back the last batches, positions included).
         """
         try:
-            return self._record(events, verdicts, positions, now, held, released)
+            return self._record(events, verdicts, positions, now, held, released, mark)
         except UnicodeEncodeError:
             events = [storable(event) for event in events]
             held = [storable(event) for event in held]
-            return self._record(events, verdicts, positions, now, held, released)
+            return self._record(events, verdicts, positions, now, held, released, mark)
 
     def _record(
         self, events: Sequence[Event], verdicts: Sequence[Verdict], positions: Sequence[Position], now: float,
-        held: Sequence[Event], released: Sequence[Event],
+        held: Sequence[Event], released: Sequence[Event], mark: ReportMark | None,
     ) -> Recorded:  # fmt: skip
         with self._writing():
             self._now = now
@@ -83,8 +88,10 @@ class Ledger(PeopleStore, AccountStore):
                 many = self._connection.executemany
                 many(QUERIES["hold"], [(_held_key(event), msgspec.json.encode(event)) for event in held])
                 many(QUERIES["release"], [(_held_key(event),) for event in released])
+            if mark is not None:
+                self._run("insert_reported", (mark.token, mark.key, now, mark.events))
             draft = self._judge(verdicts, events, now)
-            if len(events) < LIVE or self._unfolded() >= FOLD:
+            if self._unfolded() >= FOLD:
                 self._fold(now)
                 self._keep_within(now)
         draft.evicted.update((ban.id, ban) for ban in self._untold)
@@ -94,12 +101,24 @@ class Ledger(PeopleStore, AccountStore):
             expired=list(draft.expired.values()),
         )  # fmt: skip
 
+    def tally(self) -> None:
+        """Bring attackers, charts and statistics up to the last event: when what was decided is in force already."""
+        if self._stale or self._unfolded():
+            with self._writing():
+                self._fold(self._now)
+                self._keep_within(self._now)
+
     def _keep_within(self, now: float) -> None:
         """While more comes in than `prune` can take, record itself makes room: twice as much as it brought."""
         if self._used() > self.max_bytes:
             before = self._used()
             while self._prune_events(now, 2 * FOLD) and self._used() >= before:
                 pass
+
+    def reported(self, token: int, key: str, now: float) -> int | None:
+        """How many events a report had that was taken within the last day; None when there was none with this key."""
+        row = self._row("reported", (token, key, now - DAY))
+        return int(row[0]) if row else None
 
     def positions(self) -> dict[str, Position]:
         """Where reading continues, by source."""

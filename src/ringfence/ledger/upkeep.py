@@ -13,6 +13,8 @@ EVENTS_STEP: Final = 5_000
 """Rows of events that one step of pruning may take."""
 ROWS_STEP: Final = 1_000
 """Rows of attackers that one step looks at, and of verdicts that it may take."""
+REPORTS_KEPT: Final = 86_400.0
+"""Seconds for which the key of a report is remembered."""
 BANS_STEP: Final = 50
 """Ended bans whose evidence one step may take."""
 MINUTES_STEP: Final = 20
@@ -41,6 +43,8 @@ class UpkeepStore(StatisticsStore):
             taken += self._run("prune_verdicts", {"limit": now if full else limit, "rows": ROWS_STEP}).rowcount
             taken += self._prune_charts(limit, now - DAY if full else limit)
             taken += self._prune_evidence(limit)
+            taken += self._run("prune_reported", {"limit": now - REPORTS_KEPT, "rows": ROWS_STEP}).rowcount
+            taken += self._run("prune_trials", {"limit": limit, "rows": ROWS_STEP}).rowcount
             taken += self._prune_attackers(limit, now)
         self._give_back()
         return taken

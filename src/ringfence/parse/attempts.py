@@ -136,6 +136,10 @@ class Attempts:
         """Whether anything is held back, so that each sighting has to be asked whether it changes that."""
         return self._challenges.waiting or bool(self._contacts)
 
+    def waiting(self) -> int:
+        """How many sightings are held back now for a later line."""
+        return self._challenges.count() + self._contacts.count() + self._connections.count()
+
     def feed(self, sightings: Sequence[Event]) -> list[Event]:
         """The events that count, among `sightings` or held back before, in order of time."""
         counted: list[Event] = []

@@ -60,6 +60,10 @@ class Challenges:
         """Whether any challenge was seen at all: where none is, nothing here costs anything."""
         return bool(self._peers)
 
+    def count(self) -> int:
+        """How many challenges wait for an answer."""
+        return sum(len(peer.waiting) for peer in self._peers.values())
+
     def sent(self, event: Event) -> None:
         """We challenged `event.address` for `event.account`; `token` is the challenge."""
         peer = self._peer(event)

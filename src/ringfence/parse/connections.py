@@ -43,6 +43,10 @@ class Connections:
         self._forget(event.time)
         return early if early is not None and abs(event.time - early.time) <= LATE else None
 
+    def count(self) -> int:
+        """How many lines wait for their opening."""
+        return len(self._early)
+
     def waits(self, event: Event) -> None:
         """The connection of `event` is not known: its opening may be written in a moment."""
         self._forget_early(event.session)

@@ -28,6 +28,10 @@ class Contacts:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    def count(self) -> int:
+        """How many contacts wait."""
+        return len(self._waiting)
+
     def made(self, event: Event) -> None:
         """A connection began; that another log tells of it too, or that it was counted already, changes nothing."""
         known = self._waiting.get(event.session)

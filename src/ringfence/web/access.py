@@ -93,6 +93,12 @@ def enforce(connection: ASGIConnection[Any, Visitor, Any, Any], handler: BaseRou
     raise PermissionDeniedException(f"the role {visitor.role} may not do this")
 
 
+def require(visitor: Visitor, permission: Permission) -> None:
+    """For what a route finds out only while it works: raises unless the visitor has `permission`, too."""
+    if not visitor.may(permission):
+        raise PermissionDeniedException(f"the role {visitor.role} may not do this")
+
+
 def check_same_site(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Refuse a change that another site's page asks for (Fetch Metadata, else Origin): raises PermissionDenied."""
     site = connection.headers.get("sec-fetch-site")

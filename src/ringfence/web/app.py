@@ -87,13 +87,13 @@ async def add_headers(message: Message, scope: Scope) -> None:
 @contextlib.asynccontextmanager
 async def looking(app: Litestar) -> AsyncIterator[None]:
     """Look for changes as long as the application runs."""
-    task = asyncio.create_task(app.state.web.live.run())
+    tasks = [asyncio.create_task(part.run()) for part in (app.state.web.live, app.state.web.owned)]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def make_app(web: Web) -> Litestar:

@@ -15,10 +15,12 @@ from ringfence.parse.addresses import AddressSet
 from ringfence.settings import Settings
 from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
+from ringfence.web.counting import Counts
 from ringfence.web.countries import Countries
 from ringfence.web.inforce import InForce
 from ringfence.web.kept import Kept
 from ringfence.web.live import Live
+from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
 from ringfence.web.sessions import Sessions
 from ringfence.web.templating import Pages
@@ -101,9 +103,11 @@ class Web:
         self.clock = clock
         self.started = clock()
         self.readers = Readers(settings.ledger.path)
+        self.counts = Counts(self.readers)
         self.guard = Guard(settings.control.socket)
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
+        self.owned = Owned(self.readers)
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()

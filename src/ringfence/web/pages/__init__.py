@@ -4,6 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from ringfence.web.pages import address, attacks, login, overview, shell
+from ringfence.web.pages import (
+    address,
+    attacks,
+    audit,
+    ban,
+    bans,
+    diagnostics,
+    keys,
+    lockdown,
+    login,
+    mine,
+    overview,
+    people,
+    shell,
+    trials,
+    warnings,
+    whitelist,
+)
 
-ROUTES: list[Any] = [*login.ROUTES, *shell.ROUTES, *overview.ROUTES, *attacks.ROUTES, *address.ROUTES]
+SUBJECTS = (
+    login, shell, overview, attacks, address, bans, ban, whitelist, lockdown, trials, mine, warnings, diagnostics,
+    audit, people, keys,
+)  # fmt: skip
+ROUTES: list[Any] = [route for subject in SUBJECTS for route in subject.ROUTES]

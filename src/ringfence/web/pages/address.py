@@ -62,9 +62,14 @@ def address(request: Asked, web: Parts, visitor: Who, path: FromPath[str]) -> Re
         bars=_bars(ledger, target, seen), events=page.rows, sent=sent, lengths=LENGTHS,
         more=_path(target, more) if page.next else "",
         first=_path(target, sent) if "cursor" in request.query_params else "",
-        here=bool(visitor.address) and within(visitor.address, target) or visitor.address == target, count=count_text(seen.sums.addresses) if seen else "", services=services_seen(ledger),
+        here=_holds(target, visitor.address), count=count_text(seen.sums.addresses) if seen else "",
+        services=services_seen(ledger),
         bans=_bans(ledger, target, explanation), histories=_histories(ledger, explanation),
     )  # fmt: skip
+
+
+def _holds(target: str, own: str) -> bool:
+    return bool(own) and (own == target or ("/" in target and within(own, target)))
 
 
 def _path(target: str, fields: dict[str, str]) -> str:

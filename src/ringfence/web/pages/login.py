@@ -180,7 +180,7 @@ def welcome(request: Asked, web: Parts, visitor: Who, form: Sent, secret: FromPa
         raise NotFoundError("this link was used already, or its time is over; ask for a new one")
     name = invitation.name or form["name"].lower()
     try:
-        hashed = _new_password(name, form)
+        hashed = new_password(name, form)
         row = web.guard.ask_for_page(
             UserRow, "accept_invitation", secret_hash=_hash(secret), name=name, password_hash=hashed
         )
@@ -193,7 +193,8 @@ def welcome(request: Asked, web: Parts, visitor: Who, form: Sent, secret: FromPa
     return Redirect("/", status_code=303, cookies=[_session_cookie(web, key)])
 
 
-def _new_password(name: str, form: Form) -> str:
+def new_password(name: str, form: Form) -> str:
+    """The hash of the password that was typed twice into a form, for user `name`. Raises RingfenceError."""
     if form.raw("password") != form.raw("again"):
         raise RingfenceError("the two passwords are not the same")
     passwords.check_strength(form.raw("password"), name)
@@ -220,7 +221,7 @@ def change_password(web: Parts, visitor: Who, form: Sent) -> Redirect:
     user = _own(web, visitor)
     if not passwords.verify(user.password, form.raw("old")):
         raise RefusedError("the old password is not right")
-    _change_own(web, visitor, password_hash=_new_password(user.name, form))
+    _change_own(web, visitor, password_hash=new_password(user.name, form))
     done(visitor, "Your password is changed; your other logins have ended")
     return go("/me")
 

@@ -1,0 +1,93 @@
+"""The audit: who did what, when and from where, newest first; searched, page by page, and as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from litestar import Response, get
+from litestar.response import Stream
+
+from ringfence.answers import stamp
+from ringfence.ledger.facts import AuditEntry
+from ringfence.ledger.listed import Page
+from ringfence.web.access import Permission, needs
+from ringfence.web.exporting import csv_lines
+from ringfence.web.pages.showing import Asked, Parts, show
+from ringfence.web.web import Web
+
+ROWS: Final = 100
+ROWS_OF_A_PART: Final = 1_000
+"""Rows of a file that are read at once."""
+LONGEST_SEARCH: Final = 200
+COLUMNS: Final = ("number", "time", "who", "command", "arguments", "from")
+
+
+@get("/audit", opt=needs(Permission.SEE), sync_to_thread=True)
+def audit_page(request: Asked, web: Parts) -> Response[str]:
+    """A page of the audit."""
+    text = _search(request)
+    cursor, beginning = _cursor(request.query_params.get("cursor", "")), ""
+    found = web.readers.ledger().audit_page(text, limit=ROWS, cursor=cursor)
+    if cursor is not None:
+        beginning = _address(text)
+    return show(
+        request, "audit", entries=[(entry, words(entry)) for entry in found.rows], text=text, beginning=beginning,
+        more=_address(text, found.next[0]) if found.next else "",
+    )  # fmt: skip
+
+
+@get("/audit.csv", opt=needs(Permission.SEE))
+async def audit_file(request: Asked, web: Parts) -> Stream:
+    """Everything that was found, as a file."""
+    headers = {"content-disposition": 'attachment; filename="ringfence-audit.csv"'}
+    return Stream(_lines(web, _search(request)), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _lines(web: Web, text: str) -> AsyncIterator[str]:
+    """The file part by part, each read in a thread of its own: a long audit holds nobody up."""
+    yield csv_lines([COLUMNS])
+    cursor: tuple[Any, ...] | None = None
+    while True:
+        found = await asyncio.to_thread(_part, web, text, cursor)
+        yield csv_lines(
+            (entry.id, stamp(entry.time), entry.author, entry.command, words(entry), entry.origin)
+            for entry in found.rows
+        )
+        if found.next is None:
+            return
+        cursor = found.next
+
+
+def _part(web: Web, text: str, cursor: tuple[Any, ...] | None) -> Page[AuditEntry]:
+    return web.readers.ledger().audit_page(text, limit=ROWS_OF_A_PART, cursor=cursor)
+
+
+def words(entry: AuditEntry) -> str:
+    """The arguments of a command as "name: value"; those that were not given are left out."""
+    told = []
+    for name, value in entry.arguments.items():
+        if value is None or value == "" or value == []:
+            continue
+        told.append(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    return "; ".join(told)
+
+
+def _search(request: Asked) -> str:
+    return request.query_params.get("q", "").strip()[:LONGEST_SEARCH]
+
+
+def _cursor(text: str) -> tuple[int] | None:
+    """Where a page begins; what is no cursor of ours begins at the beginning."""
+    return (int(text),) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _address(text: str, cursor: int | None = None) -> str:
+    query = {name: value for name, value in (("q", text), ("cursor", cursor)) if value}
+    return "/audit" + (f"?{urlencode(query)}" if query else "")
+
+
+ROUTES: list[Any] = [audit_page, audit_file]
