@@ -51,6 +51,11 @@ class Site:
         self._server.should_exit = True
         self._thread.join(20)
 
+    def seen(self, address: str) -> int:
+        """How many attempts of `address` the page knows of."""
+        row = self.web.readers.ledger().listed_attacker(address)
+        return row.attempts if row is not None else 0
+
     def client(self, address: str = HERE) -> httpx.Client:
         """A browser at `address` that is not logged in."""
         return httpx.Client(base_url=self.base, headers={"x-forwarded-for": address}, timeout=30)
