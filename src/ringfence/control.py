@@ -133,19 +133,26 @@ def _arguments(name: str, method: Callable[..., Any]) -> type[Struct]:
 
 
 class ControlServer:
-    """Serves the commands of a `Table` on `path` until closed. `web_uid`: the user that the page runs as."""
+    """Serves the commands of a `Table` on `path` until closed.
 
-    def __init__(self, path: Path, table: Table, *, group: str = GROUP, web_uid: int | None = None) -> None:
+    `web_uid`: the user that the page runs as. `web_gid`: its group, let in to the socket where there is no `group`;
+    whoever else has that group is refused all the same.
+    """
+
+    def __init__(
+        self, path: Path, table: Table, *, group: str = GROUP, web_uid: int | None = None, web_gid: int | None = None
+    ) -> None:
         self.path = path
         self._table = table
         self._group = group_id(group)
         self._web_uid = web_uid
+        self._door = web_gid if self._group is None else self._group
         self._server: asyncio.Server | None = None
         self._callers: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Bind the socket, owned root:ringfence 0660. Raises RingfenceError when another guard answers on it."""
-        listener = _bind(self.path, self._group)
+        listener = _bind(self.path, self._door)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MAX_REQUEST)
 
     async def close(self) -> None:
