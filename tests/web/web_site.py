@@ -29,7 +29,7 @@ CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 class Site:
     """The page over one guard. `web` are its parts, `base` its address."""
 
-    def __init__(self, guard: GuardProcess, settings: Settings) -> None:
+    def __init__(self, guard: GuardProcess, settings: Settings, http: type[Patient] = Patient) -> None:
         self.guard = guard
         self.settings = settings
         self.web = Web(settings)
@@ -37,7 +37,7 @@ class Site:
         self._listener = listen(settings)
         self.base = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         config = uvicorn.Config(
-            self.app, http=Patient, ws="none", log_config=None, proxy_headers=False, timeout_graceful_shutdown=1
+            self.app, http=http, ws="none", log_config=None, proxy_headers=False, timeout_graceful_shutdown=1
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -19,6 +19,8 @@ _open: Counter[str] = Counter()
 class Patient(HttpToolsProtocol):
     """uvicorn's protocol with an end to its patience."""
 
+    whole = WHOLE
+    of_one = OF_ONE
     _deadline: asyncio.TimerHandle | None = None
     _from = ""
 
@@ -28,7 +30,7 @@ class Patient(HttpToolsProtocol):
         self._from = peer[0] if peer else ""
         _open[self._from] += 1
         super().connection_made(transport)
-        if _open[self._from] > OF_ONE:
+        if _open[self._from] > self.of_one:
             transport.abort()
             return
         self._wait()
@@ -53,7 +55,7 @@ class Patient(HttpToolsProtocol):
 
     def _wait(self) -> None:
         self._calm()
-        self._deadline = asyncio.get_running_loop().call_later(WHOLE, self.transport.abort)
+        self._deadline = asyncio.get_running_loop().call_later(self.whole, self.transport.abort)
 
     def _calm(self) -> None:
         if self._deadline is not None:
