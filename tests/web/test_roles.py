@@ -88,8 +88,8 @@ class Passed(HTTPException):
 def gate(guard: GuardProcess) -> Iterator[Site]:
     """The application, which answers whatever its guard lets through with 418."""
 
-    def enforced(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
-        access.enforce(connection, handler)
+    async def enforced(connection: ASGIConnection, handler: BaseRouteHandler) -> None:  # type: ignore[type-arg]
+        await access.enforce(connection, handler)
         raise Passed
 
     with pytest.MonkeyPatch.context() as patch:

@@ -53,16 +53,10 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
         import uvicorn
 
         from ringfence.web.app import make_app
-        from ringfence.web.patience import Patient
         from ringfence.web.web import Web
 
         app = make_app(Web(settings))
-        config = uvicorn.Config(
-            app, http=Patient, ws="none", loop="asyncio", lifespan="on", log_config=None, access_log=False,
-            server_header=False, date_header=True, proxy_headers=False, limit_concurrency=CONNECTIONS,
-            backlog=BACKLOG, timeout_keep_alive=20, timeout_graceful_shutdown=2,
-            ssl_certfile=settings.web.certificate, ssl_keyfile=settings.web.key,
-        )  # fmt: skip
+        config = server_config(app, settings)
         try:
             config.load()
         except (OSError, ssl.SSLError) as error:
@@ -74,6 +68,20 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
         print(f"page {settings.web.base}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def server_config(app: Any, settings: Settings, protocol: Any = None) -> Any:
+    """How `app` is served: no name of the server, no log of requests, limits; `protocol`: else `Patient`."""
+    import uvicorn
+
+    from ringfence.web.patience import Patient
+
+    return uvicorn.Config(
+        app, http=protocol or Patient, ws="none", loop="asyncio", lifespan="on", log_config=None, access_log=False,
+        server_header=False, date_header=True, proxy_headers=False, limit_concurrency=CONNECTIONS,
+        backlog=BACKLOG, timeout_keep_alive=20, timeout_graceful_shutdown=2,
+        ssl_certfile=settings.web.certificate, ssl_keyfile=settings.web.key,
+    )  # fmt: skip
 
 
 def listen(settings: Settings) -> socket.socket:

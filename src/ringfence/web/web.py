@@ -113,15 +113,19 @@ class Web:
         """The name of the session's cookie; under TLS one that only this host can set (RFC 6265bis, 4.1.3.2)."""
         return "__Host-ringfence" if self.secure else "ringfence"
 
-    def render(self, name: str, visitor: Visitor, values: Mapping[str, Any], language: str = "en") -> str:
-        """The page `name` with what every page shows."""
+    def render(
+        self, name: str, visitor: Visitor, values: Mapping[str, Any], language: str = "en", *, ask: bool = True
+    ) -> str:
+        """The page `name` with what every page shows; without `ask` the guard is not waited for."""
         common: dict[str, Any] = {
             "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
             "own": visitor.address, "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None:
             common["flashes"] = visitor.session.told()
-        if visitor.name:
+        if visitor.name and not ask:
+            common["pulse"] = self.guard.known()
+        elif visitor.name:
             try:
                 common["pulse"] = self.guard.pulse()
             except RingfenceError as error:
