@@ -128,11 +128,9 @@ def give_up(settings: Settings, environ: Mapping[str, str]) -> None:
     parent = environ.get(CHILD, "")
     if parent.isdigit():
         unprivileged.end_with(int(parent))
-    ledger = settings.ledger.path
-    if ledger.exists() is False and not os.access(ledger.parent, os.X_OK):
-        print(
-            f"problem: {ledger.parent} is closed to user {os.geteuid()}, so the page can't read the ledger", flush=True
-        )
+    folder = settings.ledger.path.parent
+    if not os.access(folder, os.X_OK):
+        print(f"problem: {folder} is closed to user {os.geteuid()}, so the page can't read the ledger", flush=True)
 
 
 if __name__ == "__main__":

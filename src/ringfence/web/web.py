@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -60,7 +61,7 @@ class Form:
 
 
 class Tries:
-    """Failed logins by address, in memory: what holds even while the guard is away or only monitors."""
+    """Failed logins by address (IPv6: by /64), in memory: what holds even while the guard is away or only monitors."""
 
     def __init__(self, most: int = 20, within: float = 600.0) -> None:
         self._most = most
@@ -70,6 +71,7 @@ class Tries:
 
     def failed(self, address: str, now: float) -> None:
         """One more of `address`."""
+        address = whole(address)
         with self._lock:
             times = self._times.setdefault(address, [])
             times.append(now)
@@ -80,7 +82,7 @@ class Tries:
 
     def wait(self, address: str, now: float) -> float:
         """Seconds until `address` may try again; 0 when it may now."""
-        times = self._times.get(address, [])
+        times = self._times.get(whole(address), [])
         if len(times) < self._most:
             return 0.0
         return max(0.0, times[0] + self._within - now)
@@ -88,7 +90,14 @@ class Tries:
     def forget(self, address: str) -> None:
         """A login from `address` was good."""
         with self._lock:
-            self._times.pop(address, None)
+            self._times.pop(whole(address), None)
+
+
+def whole(address: str) -> str:
+    """What one person can easily have: an IPv4 address, or the /64 of an IPv6 address."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 class Web:
