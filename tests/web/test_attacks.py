@@ -9,11 +9,11 @@ import time
 from typing import Any
 
 import pytest
-from web_site import Site
 
 from guard_process import failure
 from ringfence.answers import Bans, Done
 from ringfence.web.exports import cell
+from web_site import Site
 
 LINK = re.compile(r'<tr id="a-([^"]+)">')
 
@@ -212,5 +212,3 @@ def test_a_form_of_another_page_bans_nobody(site: Site) -> None:
     browser = site.browser("operator")
     assert browser.client.post("/attacks/ban", data={"target": "192.0.2.62", "length": "1h"}).status_code == 403
     assert bans_of(site, "192.0.2.62") == []
-
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.ledger.connection import Row
 from ringfence.ledger.sql import QUERIES

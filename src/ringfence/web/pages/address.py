@@ -14,7 +14,16 @@ from ringfence.answers import BanRow, Explanation, Lifted
 from ringfence.errors import NotFoundError, RingfenceError, UnreachableError
 from ringfence.ledger import Ledger
 from ringfence.ledger.cover import within
-from ringfence.ledger.listed import AttackFilter, BanFilter, Count, EventFilter, ListedAttacker, ListedEvent, NetworkSums, Page
+from ringfence.ledger.listed import (
+    AttackFilter,
+    BanFilter,
+    Count,
+    EventFilter,
+    ListedAttacker,
+    ListedEvent,
+    NetworkSums,
+    Page,
+)
 from ringfence.render import plural
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.attackquery import target_in
