@@ -94,9 +94,13 @@ class Browser:
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.client.get(path, follow_redirects=True, **more)
 
-    def post(self, path: str, follow: bool = True, **fields: Any) -> httpx.Response:
-        """Send a form; a field may have several values."""
-        return self.client.post(path, data={"csrf": self.csrf, **fields}, follow_redirects=follow)
+    def post(self, path: str, **fields: Any) -> httpx.Response:
+        """Send a form and follow where it leads; a field may have several values."""
+        return self.client.post(path, data={"csrf": self.csrf, **fields}, follow_redirects=True)
+
+    def send(self, path: str, **fields: Any) -> httpx.Response:
+        """Send a form and go nowhere."""
+        return self.client.post(path, data={"csrf": self.csrf, **fields})
 
 
 def free_port(settings: Settings) -> Settings:
