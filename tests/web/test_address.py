@@ -6,15 +6,17 @@ import re
 import time
 
 import pytest
-from web_site import Site
 
 from guard_process import failure
 from ringfence.answers import Banned, Bans
+from web_site import Site
 
 
 def attack(site: Site, address: str, count: int, account: str = "100") -> None:
     """`count` attempts, counted when this returns."""
-    site.guard.write("".join(failure(address, f"{address}-{time.monotonic_ns()}", account=account) for _ in range(count)))
+    site.guard.write(
+        "".join(failure(address, f"{address}-{time.monotonic_ns()}", account=account) for _ in range(count))
+    )
     site.guard.wait_for(lambda: site.seen(address) >= count, f"{address} was not counted")
 
 
@@ -22,7 +24,7 @@ def test_an_address_that_is_not_banned_tells_how_near_the_rules_are(site: Site) 
     attack(site, "192.0.5.1", 3)
     page = site.browser("viewer").get("/attacks/192.0.5.1").text
     assert "Why it is not banned" in page and "3 of 5 attempts" in page
-    assert page.count("<tr id=\"e-") == 3
+    assert page.count('<tr id="e-') == 3
     assert 'class="bars"' in page
 
 
@@ -43,7 +45,7 @@ def test_a_network_shows_what_its_addresses_did(site: Site) -> None:
     attack(site, "192.0.6.9", 6)
     page = site.browser("viewer").get("/attacks/192.0.6.0/24").text
     assert "<dt>Attempts</dt><dd>8</dd>" in page and "<dt>Addresses seen</dt><dd>2</dd>" in page
-    assert page.count("<tr id=\"e-") == 8
+    assert page.count('<tr id="e-') == 8
     assert re.search(r'<tr id="b-\d+">.{1,200}192\.0\.6\.9', page, re.DOTALL)
     assert "192.0.6.0/24 is not banned" in page and "never failed" not in page
 
@@ -69,8 +71,8 @@ def test_events_are_filtered_by_account_and_outcome(site: Site) -> None:
     attack(site, "192.0.5.5", 2, account="second")
     site.guard.wait_for(lambda: site.seen("192.0.5.5") >= 4, "not counted")
     browser = site.browser("viewer")
-    assert browser.get("/attacks/192.0.5.5?account=SECO").text.count("<tr id=\"e-") == 2
-    assert browser.get("/attacks/192.0.5.5?outcome=succeeded").text.count("<tr id=\"e-") == 0
+    assert browser.get("/attacks/192.0.5.5?account=SECO").text.count('<tr id="e-') == 2
+    assert browser.get("/attacks/192.0.5.5?outcome=succeeded").text.count('<tr id="e-') == 0
     assert browser.get("/attacks/192.0.5.5?outcome=odd&service=none").status_code == 200
 
 

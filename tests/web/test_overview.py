@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from web_site import Site
 
 from guard_process import failure, failures
 from ringfence.answers import Banned
+from web_site import Site
 
 
 def attack(site: Site, address: str, count: int) -> None:
