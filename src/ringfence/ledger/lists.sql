@@ -150,7 +150,7 @@ WHERE id < :before AND (:text = '' OR instr(lower(author || ' ' || command || ' 
 ORDER BY id DESC LIMIT :limit
 
 -- name: versions
-SELECT (SELECT coalesce(max(id), 0) FROM event) AS events, (SELECT coalesce(max(id), 0) FROM ban_change) AS bans,
+SELECT coalesce((SELECT value FROM counter WHERE name = 'folded'), 0) AS events, (SELECT coalesce(max(id), 0) FROM ban_change) AS bans,
   (SELECT coalesce(max(id), 0) FROM audit) AS audit, (SELECT coalesce(max(revision), 0) FROM policy) AS policy,
   (SELECT count(*) FROM allow) AS whitelist,
   (SELECT coalesce(max(id), 0) * 1000 - count(*) FROM trial WHERE ended IS NULL) AS trials,

@@ -18,6 +18,12 @@ from ringfence.web.pages.fields import forced, length_of, number_of
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, show
 
 EARLIER: Final = 20
+CHANGES: Final = {
+    "made": "made", "past": "made, for a time already over", "extended": "lasts longer: a rule fired again",
+    "set": "another end", "enforced": "in force", "expired": "expired", "lifted": "lifted",
+    "evicted": "lifted: the list was full",
+}  # fmt: skip
+"""What can happen to a ban, in words."""
 
 
 @get("/bans/{number:str}", opt=needs(Permission.SEE), sync_to_thread=True)
@@ -31,7 +37,7 @@ def ban_page(request: Asked, web: Parts, visitor: Who, number: FromPath[str]) ->
     line = lines_of(web, ledger.listed_bans([found]), visitor)[0]
     return show(
         request, "ban", ban=line.ban, packets=line.packets, here=line.here, changes=ledger.changes(wanted),
-        evidence=ledger.evidence(wanted), others=[one for one in others if one.id != wanted][:EARLIER],
+        words=CHANGES, evidence=ledger.evidence(wanted), others=[one for one in others if one.id != wanted][:EARLIER],
     )  # fmt: skip
 
 
