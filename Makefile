@@ -4,6 +4,7 @@
 # make lint     ruff and mypy
 # make bench    Ringfence side by side with its peers (as root for the parts that need a network namespace)
 # make build    the wheel, in dist/
+# make messages the texts of the pages for translators, and the translations that there are, compiled
 # make clean    remove what the above made
 #
 # Variables: PYTHON (an interpreter, 3.11 or newer), VENV (.venv), JOBS (tests at a time; twice the processors), ARGS (further arguments
@@ -21,7 +22,7 @@ INSTALLED := $(VENV)/.installed
 WITH_TESTS := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run install test lint bench build clean help
+.PHONY: run install test lint bench build messages clean help
 
 run: $(INSTALLED)
 	@exec $(BIN)/ringfence run $(ARGS)
@@ -41,6 +42,16 @@ lint: $(WITH_TESTS)
 
 bench: $(WITH_TESTS)
 	$(BIN)/python -m bench.run $(ARGS)
+
+LOCALE := src/ringfence/web/locale
+
+messages: $(WITH_TESTS)
+	@mkdir -p $(LOCALE)
+	$(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --output=$(LOCALE)/ringfence.pot --add-location=file \
+	  --sort-by-file --width=120 --project=Ringfence --header-comment="# The texts of Ringfence's pages; see docs/translating.md." .
+	@for file in $(LOCALE)/*/LC_MESSAGES/ringfence.po; do if [ -e "$$file" ]; then \
+	  $(BIN)/pybabel --quiet update --domain=ringfence --input-file=$(LOCALE)/ringfence.pot --output-dir=$(LOCALE) --no-fuzzy-matching && \
+	  $(BIN)/pybabel --quiet compile --domain=ringfence --directory=$(LOCALE); break; fi; done
 
 build: $(WITH_TESTS)
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .

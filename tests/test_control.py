@@ -18,7 +18,6 @@ import pytest
 from ringfence.answers import Done
 from ringfence.control import MAX_REQUEST, Behalf, Caller, Client, ControlServer, Table, command, permitted
 from ringfence.errors import RefusedError, RingfenceError, UnreachableError
-from ringfence.unprivileged import Identity
 
 
 class Desk:
@@ -53,10 +52,10 @@ class Other:
 
 
 @contextmanager
-def serving(path: Path, group: str = "no-such-group", page: Identity | None = None) -> Iterator[Path]:
+def serving(path: Path, group: str = "no-such-group", web_uid: int | None = None) -> Iterator[Path]:
     """A control server in a thread of its own."""
     loop = asyncio.new_event_loop()
-    server = ControlServer(path, Table(Desk(), Other()), group=group, page=page)
+    server = ControlServer(path, Table(Desk(), Other()), group=group, web_uid=web_uid)
     loop.run_until_complete(server.start())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -236,7 +235,7 @@ def test_only_the_page_itself_may_speak_for_others(tmp_path: Path) -> None:
     open_up(tmp_path)
     anna = Behalf(user="anna", address="198.51.100.5", via="web")
     group = grp.getgrnam("daemon").gr_gid
-    with serving(tmp_path / "control.sock", group="daemon", page=Identity(65533, 65533)) as path:
+    with serving(tmp_path / "control.sock", group="daemon", web_uid=65533) as path:
         assert "in the name of others" in attempt(path, 65534, group, anna)
         assert "greets x" in attempt(path, 65534, group)
         assert "anna@web greets x" in attempt(path, 65533, group, anna)

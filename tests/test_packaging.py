@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from guard_process import GuardProcess, elements, failures, namespace
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "ringfence"
 UNIT = ROOT / "packaging" / "ringfence.service"
+WEB_UNIT = ROOT / "packaging" / "ringfence-web.service"
+VENDOR = PACKAGE / "web" / "static" / "vendor"
 USER = 61234
 """A user that nobody is, in place of the unit's."""
 ADM = 4
@@ -69,6 +72,8 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     assert {"ringfence/default-policy.toml", "ringfence/ledger/schema.sql", "ringfence/py.typed"} <= wanted
     assert any(name.startswith("ringfence/catalogue/") and name.endswith(".toml") for name in wanted)
+    assert {f"ringfence/web/{name}" for name in ("templates/base.html", "static/page.css", "static/vendor/VENDORED.md",
+                                                 "locale/ringfence.pot")} <= wanted  # fmt: skip
     assert wanted <= held
 
 
@@ -82,6 +87,39 @@ def test_an_installed_wheel_finds_its_catalogue_and_its_policy(installed: Path, 
     assert findings["catalogue"]["good"] and findings["policy"]["good"], done.stdout
 
 
+def test_every_vendored_file_is_the_one_that_is_written_down() -> None:
+    """Package, version, licence and sum of each; nothing else lies beside them, and the licences do."""
+    rows = [line.strip("| ").split(" | ") for line in (VENDOR / "VENDORED.md").read_text().splitlines()]
+    told = {row[0]: row for row in rows if len(row) == 6 and len(row[5]) == 64}
+    assert set(told) == {path.name for path in VENDOR.iterdir()} - {"VENDORED.md"}
+    for name, (_, _, version, licence, _, told_sum) in told.items():
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == told_sum, name
+        assert version[0].isdigit() and licence in ("0BSD", "MIT", "BSD-3-Clause", "ISC")
+    assert {row[1] for row in told.values()} == {row[1] for name, row in told.items() if "LICENSE" in name}
+
+
+def test_vendoring_takes_no_file_whose_sum_is_another(tmp_path: Path) -> None:
+    """A package that was changed at the registry changes nothing here."""
+    copy = tmp_path / "src/ringfence/web/static/vendor"
+    shutil.copytree(VENDOR, copy)
+    script = tmp_path / "packaging" / "vendor-web"
+    script.parent.mkdir()
+    shutil.copy(ROOT / "packaging" / "vendor-web", script)
+    packages = tmp_path / "node_modules"
+    rows = [line.strip("| ").split(" | ") for line in (VENDOR / "VENDORED.md").read_text().splitlines()]
+    for name, package, _, _, path, told_sum in (row for row in rows if len(row) == 6 and len(row[5]) == 64):
+        (packages / package / path).parent.mkdir(parents=True, exist_ok=True)
+        (packages / package / path).write_bytes((VENDOR / name).read_bytes())
+        assert told_sum
+    (copy / "uPlot.min.css").unlink()
+    done = subprocess.run([str(script), str(packages)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and (copy / "uPlot.min.css").exists(), done.stderr
+    (packages / "idiomorph/dist/idiomorph.min.js").write_text("alert(1)")
+    done = subprocess.run([str(script), str(packages)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "idiomorph.min.js" in done.stderr
+    assert (copy / "idiomorph.min.js").read_bytes() == (VENDOR / "idiomorph.min.js").read_bytes()
+
+
 def _unit() -> configparser.RawConfigParser:
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     parser.optionxform = str  # type: ignore[method-assign,assignment]
@@ -90,13 +128,30 @@ def _unit() -> configparser.RawConfigParser:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (Debian package systemd)")
-def test_systemd_takes_the_unit_without_a_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [UNIT.name, WEB_UNIT.name])
+def test_systemd_takes_the_units_without_a_word(tmp_path: Path, name: str) -> None:
     """Only the program's place is another one here."""
-    text = UNIT.read_text().replace("/opt/ringfence/bin/ringfence", sys.executable)
-    (tmp_path / UNIT.name).write_text(text)
-    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / UNIT.name)]
+    for unit in (UNIT, WEB_UNIT):
+        text = unit.read_text().replace("/opt/ringfence/bin/ringfence", sys.executable)
+        (tmp_path / unit.name).write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="needs systemd-sysusers")
+def test_the_page_has_a_user_of_its_own_in_the_guards_group(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/group").write_text("adm:x:4:\nsystemd-journal:x:101:\n")
+    (tmp_path / "etc/passwd").write_text("")
+    made = ROOT / "packaging" / "ringfence.sysusers.conf"
+    done = subprocess.run(["systemd-sysusers", f"--root={tmp_path}", str(made)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"systemd-sysusers can't work here: {done.stderr}")
+    groups = {line.split(":")[0]: line.split(":")[3] for line in (tmp_path / "etc/group").read_text().splitlines()}
+    users = {line.split(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
+    assert {"ringfence", "ringfence-web"} <= users
+    assert "ringfence-web" in groups["ringfence"].split(",") and groups["adm"] == "ringfence"
 
 
 @pytest.mark.root

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import threading
 from typing import Any
@@ -16,33 +17,32 @@ from ringfence.people_answers import NewToken, UserRow
 from ringfence.settings import Settings
 from ringfence.web.app import make_app
 from ringfence.web.patience import Patient
-from ringfence.web.process import listen
+from ringfence.web.process import listen, server_config
 from ringfence.web.web import Web
 
 PASSWORD = "four words are enough"
 HASH = hash_password(PASSWORD)
 HERE = "203.0.113.200"
 """Where clients look from unless they say otherwise: named by a proxy, since loopback can never be banned."""
+NUMBERS = itertools.count(1)
+"""Users of all sites of this process, which may share a guard."""
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 
 
 class Site:
     """The page over one guard. `web` are its parts, `base` its address."""
 
-    def __init__(self, guard: GuardProcess, settings: Settings) -> None:
+    def __init__(self, guard: GuardProcess, settings: Settings, http: type[Patient] = Patient) -> None:
         self.guard = guard
         self.settings = settings
         self.web = Web(settings)
         self.app = make_app(self.web)
         self._listener = listen(settings)
         self.base = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            self.app, http=Patient, ws="none", log_config=None, proxy_headers=False, timeout_graceful_shutdown=1
-        )
+        config = server_config(self.app, settings, http)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
-        self._number = 0
 
     def _serve(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._listener]))
@@ -51,14 +51,18 @@ class Site:
         self._server.should_exit = True
         self._thread.join(20)
 
+    def seen(self, address: str) -> int:
+        """How many attempts of `address` the page knows of."""
+        row = self.web.readers.ledger().listed_attacker(address)
+        return row.attempts if row is not None else 0
+
     def client(self, address: str = HERE) -> httpx.Client:
         """A browser at `address` that is not logged in."""
         return httpx.Client(base_url=self.base, headers={"x-forwarded-for": address}, timeout=30)
 
     def user(self, role: str, **more: Any) -> str:
         """A new user of `role`, whose password is PASSWORD; returns the name."""
-        self._number += 1
-        name = f"{role}{self._number}"
+        name = f"{role}{next(NUMBERS)}"
         self.guard.ask(UserRow, "add_user", name=name, role=role, password_hash=HASH, **more)
         return name
 
@@ -90,9 +94,13 @@ class Browser:
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.client.get(path, follow_redirects=True, **more)
 
-    def post(self, path: str, follow: bool = True, **fields: Any) -> httpx.Response:
-        """Send a form; a field may have several values."""
-        return self.client.post(path, data={"csrf": self.csrf, **fields}, follow_redirects=follow)
+    def post(self, path: str, **fields: Any) -> httpx.Response:
+        """Send a form and follow where it leads; a field may have several values."""
+        return self.client.post(path, data={"csrf": self.csrf, **fields}, follow_redirects=True)
+
+    def send(self, path: str, **fields: Any) -> httpx.Response:
+        """Send a form and go nowhere."""
+        return self.client.post(path, data={"csrf": self.csrf, **fields})
 
 
 def free_port(settings: Settings) -> Settings:

@@ -28,7 +28,6 @@ from ringfence import errors
 from ringfence.errors import RefusedError, RingfenceError, UnreachableError
 from ringfence.own import canonical, ssh_client
 from ringfence.render import safe
-from ringfence.unprivileged import Identity
 
 GROUP = "ringfence"
 MAX_REQUEST = 1 << 20
@@ -134,20 +133,26 @@ def _arguments(name: str, method: Callable[..., Any]) -> type[Struct]:
 
 
 class ControlServer:
-    """Serves the commands of a `Table` on `path` until closed. `page`: who the page's process is, if not ourselves."""
+    """Serves the commands of a `Table` on `path` until closed.
 
-    def __init__(self, path: Path, table: Table, *, group: str = GROUP, page: Identity | None = None) -> None:
+    `web_uid`: the user that the page runs as. `web_gid`: its group, let in to the socket where there is no `group`;
+    whoever else has that group is refused all the same.
+    """
+
+    def __init__(
+        self, path: Path, table: Table, *, group: str = GROUP, web_uid: int | None = None, web_gid: int | None = None
+    ) -> None:
         self.path = path
         self._table = table
         self._group = group_id(group)
-        self._page = page
+        self._web_uid = web_uid
+        self._door = web_gid if self._group is None else self._group
         self._server: asyncio.Server | None = None
         self._callers: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Bind the socket, owned root:ringfence 0660. Raises RingfenceError when another guard answers on it."""
-        # Where the group does not exist, the page's own one, which nobody else is in.
-        listener = _bind(self.path, self._page.gid if self._group is None and self._page else self._group)
+        listener = _bind(self.path, self._door)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MAX_REQUEST)
 
     async def close(self) -> None:
@@ -186,20 +191,17 @@ class ControlServer:
     def _peer(self, writer: asyncio.StreamWriter) -> tuple[int, int]:
         """The pid and uid of who asks. Raises UnreachableError for whom we don't know."""
         pid, uid, gid = peer_credentials(writer.get_extra_info("socket"))
-        if not self._is_page(uid) and not permitted(uid, gid, self._group):
+        if uid != self._web_uid and not permitted(uid, gid, self._group):
             raise UnreachableError(
                 f"user {user_name(uid)} may not command the guard: be root or a member of the group {GROUP!r}"
             )
         return pid, uid
 
-    def _is_page(self, uid: int) -> bool:
-        return self._page is not None and uid == self._page.uid
-
     def _caller(self, pid: int, uid: int, behalf: Behalf | None) -> Caller:
         """Who gives the command. Raises RefusedError when the peer may not speak for others."""
         if behalf is None:
             return Caller(user=user_name(uid), uid=uid, pid=pid, ssh_client=ssh_client(pid))
-        if uid not in (0, os.geteuid()) and not self._is_page(uid):
+        if uid not in (0, os.geteuid(), self._web_uid):
             raise RefusedError(f"user {user_name(uid)} may not give commands in the name of others")
         address = canonical(behalf.address)
         if address is None and behalf.address:

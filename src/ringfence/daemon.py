@@ -59,8 +59,10 @@ def say(text: str) -> None:
 class Daemon:
     """The loop around a `Guard`."""
 
-    def __init__(self, guard: Guard, notifier: Notifier) -> None:
+    def __init__(self, guard: Guard, notifier: Notifier, *, page_elsewhere: bool = False) -> None:
         self.guard = guard
+        self._with_page = guard.settings.web.start and not page_elsewhere
+        self._page_somewhere = guard.settings.web.start or page_elsewhere
         self._notifier = notifier
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -75,12 +77,15 @@ class Daemon:
         sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
-        server = ControlServer(settings.control.socket, table, group=settings.control.group, page=page)
+        server = ControlServer(
+            settings.control.socket, table, group=settings.control.group,
+            web_uid=page.uid if page else unprivileged.number_of(settings.web.user), web_gid=page.gid if page else None,
+        )  # fmt: skip
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
             greet(self.guard)
-            if settings.web.start:
+            if self._page_somewhere:
                 unprivileged.share(settings.ledger.path, page)
                 invite_first(self.guard)
             self._notifier.tell("READY=1")
@@ -96,7 +101,7 @@ class Daemon:
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
             self._ask_names(), self._watchdog(), self._keep_trials(),
         ]  # fmt: skip
-        if self.guard.settings.web.start:
+        if self._with_page:
             jobs.append(WebProcess(self.guard.settings, self.guard.say).run())
         try:
             async with asyncio.TaskGroup() as group:
@@ -350,8 +355,11 @@ def describe(guard: Guard, name: str) -> str:
     return rule_in_brief(rule) + (f" ({'; '.join(others)})" if others else "")
 
 
-def run(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Guard until told to stop. Raises RingfenceError when the guard can't start."""
+def run(settings: Settings, environ: Mapping[str, str], *, page_elsewhere: bool = False) -> None:
+    """Guard until told to stop; `page_elsewhere`: the page is a service of its own.
+
+    Raises RingfenceError when the guard can't start.
+    """
     with lock(settings.ledger.path):
         # Before anything is done to the kernel: two guards with ledgers of their own would undo each other's bans.
         clear_stale(settings.control.socket)
@@ -363,7 +371,7 @@ def run(settings: Settings, environ: Mapping[str, str]) -> None:
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
-            asyncio.run(Daemon(guard, Notifier()).run())
+            asyncio.run(Daemon(guard, Notifier(), page_elsewhere=page_elsewhere).run())
         finally:
             guard.watch.close()
             guard.barrier.stop(keep=settings.enforce.keep_on_stop)
@@ -375,9 +383,10 @@ def main(arguments: list[str] | None = None) -> int:
     """The command `ringfence run`; returns the exit code. Raises RingfenceError."""
     parser = argparse.ArgumentParser(prog="ringfence run", description="Guard this machine until told to stop.")
     parser.add_argument("--config", metavar="FILE", type=Path, help="settings file")
+    parser.add_argument("--no-web", action="store_true", help="leave the page to a service of its own")
     given = parser.parse_args(arguments)
     settings = load_settings(given.config, os.environ, is_root=os.geteuid() == 0)
-    run(settings, os.environ)
+    run(settings, os.environ, page_elsewhere=given.no_web)
     return 0
 
 

@@ -85,15 +85,13 @@ class Figures(Struct, frozen=True, kw_only=True):
 class Vitals(Struct, frozen=True, kw_only=True):
     """What `diag` tells, as far as the guard knows it without counting rows; the page counts those itself.
 
-    `entries`: tracked addresses by service; `max_bytes`, `bans_capacity`: the limits of the ledger.
+    `entries`: tracked addresses by service.
     """
 
     resident: int
     uptime: float
     cpu_seconds: float
     tracked: StoreRow
-    max_bytes: int
-    bans_capacity: int
     entries: dict[str, int]
     sources: list[SourceRow]
     unreadable_times: int
@@ -167,7 +165,5 @@ def vitals(guard: Guard) -> Vitals:
     tracked = guard.detector.statistics()
     return Vitals(
         resident=process.memory_info().rss, uptime=guard.clock() - guard.started,
-        cpu_seconds=times.user + times.system, tracked=tracked_store(tracked),
-        max_bytes=guard.ledger.max_bytes, bans_capacity=guard.ledger.bans_capacity, entries=tracked.services,
-        sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(), unknown=guard.watch.unknown(),
+        cpu_seconds=times.user + times.system, tracked=tracked_store(tracked), entries=tracked.services, sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(), unknown=guard.watch.unknown(),
     )  # fmt: skip

@@ -38,15 +38,21 @@ def identity(user: str, group: str) -> Identity | None:
     """Who the page's process becomes: None where nobody can become another (we are not root)."""
     if os.geteuid() != 0:
         return None
-    try:
-        uid = pwd.getpwnam(user).pw_uid
-    except KeyError:
-        uid = UNUSED
+    uid = number_of(user)
+    uid = UNUSED if uid is None else uid
     try:
         gid = grp.getgrnam(group).gr_gid
     except KeyError:
         gid = UNUSED
     return Identity(uid, gid)
+
+
+def number_of(user: str) -> int | None:
+    """The number of `user`, None where there is no such user."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
 
 
 def share(ledger: Path, reader: Identity | None) -> None:

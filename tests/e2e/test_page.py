@@ -120,7 +120,7 @@ def test_an_attack_appears_by_itself_and_a_click_stops_its_packets(site: Site) -
     expect(row).to_contain_text("threatening")
     assert site.answered(attacker)
 
-    page.get_by_role("button", name=f"Ban {attacker} from all services: 1 hour").click()
+    page.get_by_role("button", name=f"1 h: ban {attacker} from all services").click()
     expect(page.locator(".flashes")).to_contain_text(attacker)
     ban = site.guard.until(lambda: site.guard.enforced(attacker), "the ban")
     assert ban.service == "*" and ban.author == "user:boss@web"
@@ -247,7 +247,7 @@ def test_without_scripts_everything_can_still_be_done(site: Site) -> None:
     site.guard.until(lambda: site.guard.attempts(attacker) == 2, "the attempts")
     page = site.page("boss", scripts=False)
     page.goto("/attacks")
-    page.get_by_role("button", name=f"Ban {attacker} from all services: 1 day").click()
+    page.get_by_role("button", name=f"1 day: ban {attacker} from all services").click()
     site.guard.until(lambda: site.guard.enforced(attacker), "the ban")
     page.goto("/bans")
     page.get_by_role("button", name=f"Unban {attacker}").click()

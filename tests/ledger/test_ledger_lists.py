@@ -64,6 +64,7 @@ def ledger(tmp_path: Path, events: list[Event]) -> Ledger:
     guard.ban("192.0.2.16/28", "*", NOW, NOW + 10**7, author="user:anna", note="noisy", now=NOW + 600 * 37)
     guard.ban("198.51.100.1", "ssh", NOW, NOW + 10**7, author="user:anna", now=NOW + 600 * 37)
     guard.lift("198.51.100.1", None, author="user:anna", now=NOW + 600 * 37 + 1)
+    guard.tally()
     return Ledger.open_reader(guard.path)
 
 
@@ -228,6 +229,7 @@ def test_charts_add_up(ledger: Ledger, events: list[Event]) -> None:
 def test_what_a_reader_remembers_follows_the_guard(tmp_path: Path) -> None:
     guard = opened(tmp_path)
     guard.record([event("192.0.2.1"), event("2001:db8::1", account="x")], [], [], NOW)
+    guard.tally()
     reader = Ledger.open_reader(guard.path)
     reader.warm()
     assert reader.service_counts() == {} and reader.attack_count(AttackFilter(banned=True)) == Count(0)
@@ -236,6 +238,7 @@ def test_what_a_reader_remembers_follows_the_guard(tmp_path: Path) -> None:
     guard.ban("2001:db8::/64", "sip", NOW, NOW + 9, author="user:root", now=NOW)
     guard.ban("192.0.2.1", "*", NOW, NOW + 99, author="user:root", now=NOW)
     guard.record([event("192.0.2.2", account="xyz")], [], [], NOW)
+    guard.tally()
     assert reader.service_counts() == {"*": 1, "sip": 1}
     assert reader.attack_count(AttackFilter(banned=True)) == Count(2)
     assert reader.attack_count(AttackFilter(account="X")) == Count(2)

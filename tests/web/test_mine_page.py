@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from web_site import Browser, Site
-
 from guard_process import failure
 from ringfence.answers import Allowed, Banned, BanRow, Bans, Done, TrialRow
 from ringfence.people_answers import RequestRow, UserRow
+from web_site import Browser, Site
 
 
 def tried(site: Site, address: str, *accounts: str) -> None:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from web_site import HERE, Browser, Site
 
 from ringfence.answers import Allowed, AllowRow, Applied, Banned, LockdownRow, PolicyAnswer, TrialRow
+from web_site import HERE, Browser, Site
 
 
 @pytest.fixture

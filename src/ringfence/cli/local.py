@@ -29,9 +29,10 @@ from ringfence.watch import Plan
 @app.command()
 def run(
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file.")] = None,
+    no_web: Annotated[bool, typer.Option("--no-web", help="Leave the page to a service of its own.")] = False,
 ) -> None:
     """Guard this machine until told to stop (SIGTERM or Ctrl-C)."""
-    _begin_anew("run", config)
+    _begin_anew("run", config, *(["--no-web"] if no_web else []))
 
 
 @app.command()

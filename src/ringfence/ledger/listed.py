@@ -70,6 +70,17 @@ class ListedAttacker(Attacker, frozen=True, kw_only=True):
     newest: int = 0
 
 
+class NetworkSums(Struct, frozen=True):
+    """What the addresses of a network did together; one that threatens makes all of it threatening."""
+
+    addresses: Count
+    attempts: int
+    successes: int
+    first_seen: float
+    last_seen: float
+    level: Level
+
+
 class BanFilter(Struct, frozen=True, kw_only=True):
     """Which bans; an empty field keeps all.
 

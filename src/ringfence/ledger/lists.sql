@@ -64,6 +64,11 @@ SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detai
        e.line, e.session, e.token, e.previous, {where} AS wanted
 FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
 
+-- name: network_sums
+SELECT count(*), sum(attempts), sum(successes), min(first_seen), max(last_seen), max(threatens) FROM (
+  SELECT attempts, successes, first_seen, last_seen, {level} AS threatens FROM attacker
+  WHERE attempts > 0 AND address >= :low AND address < :high AND within(address, :network) LIMIT :most)
+
 -- name: network_events
 WITH RECURSIVE chain (id, previous) AS (
   SELECT e.id, e.previous FROM json_each(:starts) AS start CROSS JOIN event e ON e.id = start.value
@@ -145,7 +150,7 @@ WHERE id < :before AND (:text = '' OR instr(lower(author || ' ' || command || ' 
 ORDER BY id DESC LIMIT :limit
 
 -- name: versions
-SELECT (SELECT coalesce(max(id), 0) FROM event) AS events, (SELECT coalesce(max(id), 0) FROM ban_change) AS bans,
+SELECT coalesce((SELECT value FROM counter WHERE name = 'folded'), 0) AS events, (SELECT coalesce(max(id), 0) FROM ban_change) AS bans,
   (SELECT coalesce(max(id), 0) FROM audit) AS audit, (SELECT coalesce(max(revision), 0) FROM policy) AS policy,
   (SELECT count(*) FROM allow) AS whitelist,
   (SELECT coalesce(max(id), 0) * 1000 - count(*) FROM trial WHERE ended IS NULL) AS trials,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringfence.ledger.connection import Row
 from ringfence.ledger.sql import QUERIES
@@ -17,6 +17,11 @@ from ringfence.ledger.store import Ledger
 PAGE = 10_000
 _WALK = 4
 """How many events are looked through in the time in which one is followed to the one before it."""
+_REPLAYS: Final = {
+    (False, False): "replay_all", (True, False): "replay_some",
+    (False, True): "replay_all_half", (True, True): "replay_some_half",
+}  # fmt: skip
+"""The statement by whether only some kinds of events, and only half of the addresses, are wanted."""
 
 
 class Context(NamedTuple):
@@ -62,7 +67,7 @@ class Replay:
         With `half` (0 or 1) only about half of the addresses; all of a network of IPv4 /8 or IPv6 /16 are in the same.
         All pages come from one state of the ledger, whatever the guard writes or prunes meanwhile.
         """
-        name = f"replay_{'all' if contexts is None else 'some'}{'' if half is None else '_half'}"
+        name = _REPLAYS[contexts is not None, half is not None]
         values: dict[str, object] = {**span._asdict(), "half": half}
         if contexts is not None:
             values["contexts"] = json.dumps(sorted(contexts))

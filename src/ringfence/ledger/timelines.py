@@ -7,17 +7,21 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from ringfence.ledger.attackers import LEVELS
 from ringfence.ledger.connection import Row
+from ringfence.ledger.cover import text_range
 from ringfence.ledger.events import event_from
 from ringfence.ledger.facts import AuditEntry
 from ringfence.ledger.listed import (
     ALL_EVENTS,
     AttackFilter,
     BanTotal,
+    Count,
     Cursor,
     EventFilter,
     ListedAttacker,
     ListedEvent,
+    NetworkSums,
     Page,
     Slot,
     TopAccounts,
@@ -26,6 +30,7 @@ from ringfence.ledger.listed import (
     Versions,
 )
 from ringfence.ledger.lists import ListStore
+from ringfence.model import Level
 
 MOST_STEPS: Final = 5_000
 """Events of one address that a page looks through for those that are wanted; then it goes on with the next page."""
@@ -33,6 +38,8 @@ MOST_LOOKED_AT: Final = 20_000
 """The same for the events of all addresses, which lie side by side."""
 MOST_TRIED: Final = 30_000
 """The newest events, from which the accounts tried most are told."""
+MOST_SUMMED: Final = 5_000
+"""Addresses of a network that are summed up."""
 MOST_NEIGHBOURS: Final = 500
 """Addresses of a network whose events are shown: those seen last."""
 
@@ -104,6 +111,16 @@ class TimelineStore(ListStore):
         rows = self._rows("network_events", values, where=self._events_like(wanted))
         found = [ListedEvent(row[0], event_from(row)) for row in rows[:limit]]
         return Page(found, (found[-1].id,) if len(rows) > limit else None)
+
+    def network_sums(self, network: str, *, harmless: int = 5) -> NetworkSums | None:
+        """What the addresses of a network did together, MOST_SUMMED of them at most; None when there are none."""
+        low, high, _ = text_range(network)
+        values = {"low": low, "high": high, "network": network, "harmless": harmless, "most": MOST_SUMMED}
+        row = self._rows("network_sums", values, level=LEVELS["threatening"])[0]
+        if not row[0]:
+            return None
+        level: Level = "threatening" if row[-1] else "harmless"
+        return NetworkSums(Count(row[0], row[0] < MOST_SUMMED), *row[1:-1], level)
 
     def events_in_time(self, target: str, since: float, step: int, *, most: int = 5_000) -> list[Slot]:
         """The `most` newest events of an address or network from `since` on, by slot of `step` seconds and service.

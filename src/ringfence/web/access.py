@@ -82,8 +82,11 @@ def needs(*permissions: Permission) -> dict[str, Any]:
     return {"needs": permissions}
 
 
-def enforce(connection: ASGIConnection[Any, Visitor, Any, Any], handler: BaseRouteHandler) -> None:
-    """The guard of the whole application: raises unless the visitor has what the route needs."""
+async def enforce(connection: ASGIConnection[Any, Visitor, Any, Any], handler: BaseRouteHandler) -> None:
+    """The guard of the whole application: raises unless the visitor has what the route needs.
+
+    Not a plain function: that would wait for a free thread first.
+    """
     wanted = handler.opt.get("needs", ())
     visitor = connection.user
     if any(visitor.may(permission) for permission in wanted):

@@ -80,8 +80,7 @@ async def add_headers(message: Message, scope: Scope) -> None:
     web: Web = scope["litestar_app"].state.web
     if web.secure:
         headers["strict-transport-security"] = STRICT_TRANSPORT
-    if not scope["path"].startswith("/static/"):
-        headers.setdefault("cache-control", "no-store")
+    headers.setdefault("cache-control", "no-store")  # static files have said otherwise
 
 
 @contextlib.asynccontextmanager
@@ -103,7 +102,7 @@ def make_app(web: Web) -> Litestar:
         [pages],
         state=State({"web": web}),
         guards=[enforce],
-        middleware=[DefineMiddleware(Recognise)],
+        middleware=[DefineMiddleware(Recognise, exclude_http_methods=())],
         dependencies={
             "web": Provide(provide_web, sync_to_thread=False),
             "visitor": Provide(provide_visitor, sync_to_thread=False),

@@ -53,6 +53,10 @@ class Guard:
             assert self._pulse is not None
             return self._pulse
 
+    def known(self) -> Pulse | None:
+        """How the guard was when it was asked last, without asking or waiting; None where that is not known."""
+        return self._pulse if isinstance(self._pulse, Pulse) else None
+
     def changed(self) -> None:
         """Something was just changed: the next one to ask gets a new answer."""
         with self._lock:

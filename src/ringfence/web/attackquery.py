@@ -84,7 +84,7 @@ def _place(text: str, notes: list[str]) -> tuple[str, str]:
         except ValueError:
             return text, ""
     try:
-        network = str(ipaddress.ip_network(text, strict=False))
+        network = str(ipaddress.ip_network("" if "%" in text else text, strict=False))
     except ValueError:
         notes.append(f"“{text}” is no network (such as 203.0.113.0/24): it is left out.")
         return "", ""
@@ -129,6 +129,8 @@ def _one_of(fields: dict[str, str], name: str, permitted: tuple[str, ...], other
 
 def target_in(path: str) -> str | None:
     """The address or network that a path names, in canonical spelling; None for anything else."""
+    if "%" in path:
+        return None  # one with an interface is of no meaning elsewhere
     try:
         return parse_address(path)
     except ValueError:

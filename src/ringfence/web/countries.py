@@ -54,9 +54,10 @@ class Countries:
             return None
         try:
             found = self._reader.get(target.partition("/")[0])
-        except ValueError as error:  # no address, or a database that is broken inside
-            if isinstance(error, maxminddb.InvalidDatabaseError):
-                self._fails(f"is broken: {error}")
+        except ValueError:  # no address
+            return None
+        except maxminddb.InvalidDatabaseError as error:
+            self._fails(f"is broken: {error}")
             return None
         return place_of(found) if isinstance(found, dict) else None
 
@@ -85,7 +86,7 @@ class Countries:
 def place_of(record: dict[str, Any]) -> Place | None:
     """What a record tells, in the words of the usual databases: GeoLite2 and GeoIP2, DB-IP, IPinfo."""
     country = record.get("country") or record.get("registered_country") or {}
-    if isinstance(country, dict):
+    if isinstance(country, dict) and (country or "country_code" not in record):
         code, name = _text(country.get("iso_code")), _text(_dict(country.get("names")).get("en"))
     else:
         code, name = _text(record.get("country_code") or country), _text(record.get("country_name") or country)

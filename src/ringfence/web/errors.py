@@ -68,7 +68,11 @@ def answer(request: Request[Visitor, Any, Any], error: Exception) -> Response[An
         traceback.print_exception(error, file=sys.stderr)
     if request.scope["path"].startswith(PROGRAMS):
         return problem(status, detail, getattr(error, "headers", None))
-    return _page(request, error, status, detail)
+    try:
+        return _page(request, error, status, detail)
+    except Exception as fault:  # the page about the fault is faulty too: say it in plain words
+        traceback.print_exception(fault, file=sys.stderr)
+        return Response(f"{TITLES[500]}: {detail}\n", status_code=500, media_type="text/plain; charset=utf-8")
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -109,5 +113,6 @@ def _may_be_forced(request: Request[Visitor, Any, Any]) -> bool:
 def _html(request: Request[Visitor, Any, Any], name: str, values: dict[str, Any], status: int) -> Response[str]:
     web: Web = request.app.state.web
     visitor: Visitor = request.scope.get("user") or Visitor(address="")
-    body = web.render(name, visitor, {**frame(request), **values}, language_of(request))
+    # In the loop: nothing here may wait for anybody.
+    body = web.render(name, visitor, {**frame(request), **values}, language_of(request), ask=False)
     return Response(body, status_code=status, media_type="text/html")

@@ -52,7 +52,9 @@ def cell(text: str) -> str:
 def csv_line(values: Iterable[object]) -> str:
     """One line of the file."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow([cell(value) if isinstance(value, str) else value for value in values])
+    csv.writer(out, lineterminator="\r\n").writerow(
+        [cell(value) if isinstance(value, str) else value for value in values]
+    )
     return out.getvalue()
 
 

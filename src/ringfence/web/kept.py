@@ -44,6 +44,11 @@ class Kept:
         found: T = known[1]
         return found
 
+    def forget(self) -> None:
+        """Keep nothing of what was answered so far."""
+        with self._lock:
+            self._known.clear()
+
     def _make(self, key: Hashable, make: Callable[[], T]) -> T:
         begun = self._clock()
         answer = make()

@@ -39,6 +39,7 @@ class Live:
         self._marks: dict[str, object] = {}
         self._versions: dict[str, int] = {}
         self._changed = asyncio.Condition()
+        self._joined = asyncio.Event()
         self.streams = 0
 
     async def run(self) -> None:
@@ -53,7 +54,14 @@ class Live:
             if self._versions != before:
                 async with self._changed:
                     self._changed.notify_all()
-            await asyncio.sleep(EVERY if self.streams else IDLE)
+            if self.streams:
+                await asyncio.sleep(EVERY)
+                continue
+            # Whoever comes now has a page that may be older than the last look.
+            self._joined.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE):
+                    await self._joined.wait()
 
     def _look(self) -> dict[str, object]:
         marks: dict[str, object] = {}
@@ -68,6 +76,7 @@ class Live:
     async def stream(self, goes_on: Callable[[], bool]) -> AsyncIterator[str]:
         """Server-sent events (HTML Living Standard, 9.2): topics that changed, until `goes_on` says no."""
         self.streams += 1
+        self._joined.set()
         seen = dict(self._versions)
         try:
             yield "retry: 3000\n\n"

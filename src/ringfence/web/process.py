@@ -60,16 +60,10 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
         import uvicorn
 
         from ringfence.web.app import make_app
-        from ringfence.web.patience import Patient
         from ringfence.web.web import Web
 
         app = make_app(Web(settings))
-        config = uvicorn.Config(
-            app, http=Patient, ws="none", loop="asyncio", lifespan="on", log_config=None, access_log=False,
-            server_header=False, date_header=True, proxy_headers=False, limit_concurrency=CONNECTIONS,
-            backlog=BACKLOG, timeout_keep_alive=20, timeout_graceful_shutdown=2,
-            ssl_certfile=settings.web.certificate, ssl_keyfile=settings.web.key,
-        )  # fmt: skip
+        config = server_config(app, settings)
         try:
             config.load()
         except (OSError, ssl.SSLError) as error:
@@ -89,6 +83,20 @@ def in_the_clear(settings: Settings) -> bool:
     """Whether other machines can read what is sent to the page."""
     local = ipaddress.ip_address(settings.web.listen[0]).is_loopback
     return not (local or settings.web.secure or settings.web.proxies)
+
+
+def server_config(app: Any, settings: Settings, protocol: Any = None) -> Any:
+    """How `app` is served: no name of the server, no log of requests, limits; `protocol`: else `Patient`."""
+    import uvicorn
+
+    from ringfence.web.patience import Patient
+
+    return uvicorn.Config(
+        app, http=protocol or Patient, ws="none", loop="asyncio", lifespan="on", log_config=None, access_log=False,
+        server_header=False, date_header=True, proxy_headers=False, limit_concurrency=CONNECTIONS,
+        backlog=BACKLOG, timeout_keep_alive=20, timeout_graceful_shutdown=2,
+        ssl_certfile=settings.web.certificate, ssl_keyfile=settings.web.key,
+    )  # fmt: skip
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -135,11 +143,9 @@ def give_up(settings: Settings, environ: Mapping[str, str]) -> None:
     parent = environ.get(CHILD, "")
     if parent.isdigit():
         unprivileged.end_with(int(parent))
-    ledger = settings.ledger.path
-    if ledger.exists() is False and not os.access(ledger.parent, os.X_OK):
-        print(
-            f"problem: {ledger.parent} is closed to user {os.geteuid()}, so the page can't read the ledger", flush=True
-        )
+    folder = settings.ledger.path.parent
+    if not os.access(folder, os.X_OK):
+        print(f"problem: {folder} is closed to user {os.geteuid()}, so the page can't read the ledger", flush=True)
 
 
 if __name__ == "__main__":

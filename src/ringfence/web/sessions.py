@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
 from collections import OrderedDict
 from typing import Final
 
@@ -55,47 +56,53 @@ class Sessions:
         self._idle = idle
         self._longest = longest
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.RLock()  # the loop finds, the threads of handlers open and close
 
     def open(self, user: str, address: str, now: float) -> tuple[str, Session]:
         """A new session and the secret for its cookie; never one that anybody could have known before."""
-        own = [key for key, session in self._sessions.items() if session.user == user]
-        for key in own[: max(0, len(own) - MOST_OF_ONE + 1)]:
-            del self._sessions[key]
-        while len(self._sessions) >= MOST:
-            self._sessions.popitem(last=False)
         secret = secrets.token_urlsafe(32)
         session = Session(user=user, address=address, began=now, seen=now, csrf=secrets.token_urlsafe(32))
-        self._sessions[_key(secret)] = session
+        with self._lock:
+            own = [key for key, each in self._sessions.items() if each.user == user]
+            for key in own[: max(0, len(own) - MOST_OF_ONE + 1)]:
+                del self._sessions[key]
+            while len(self._sessions) >= MOST:
+                self._sessions.popitem(last=False)
+            self._sessions[_key(secret)] = session
         return secret, session
 
     def find(self, secret: str, now: float) -> Session | None:
         """The session of a cookie, which this counts as used; None when there is none or it has ended."""
         key = _key(secret)
-        session = self._sessions.get(key)
-        if session is None:
-            return None
-        if not (session.seen <= now + 60 and now < min(session.seen + self._idle, session.began + self._longest)):
-            del self._sessions[key]
-            return None
-        session.seen = now
-        self._sessions.move_to_end(key)
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                return None
+            if not (session.seen <= now + 60 and now < min(session.seen + self._idle, session.began + self._longest)):
+                del self._sessions[key]
+                return None
+            session.seen = now
+            self._sessions.move_to_end(key)
         return session
 
     def holds(self, session: Session, now: float) -> bool:
         """Whether `session` still runs; does not count as use."""
-        return now < min(session.seen + self._idle, session.began + self._longest) and any(
-            session is each for each in self._sessions.values()
-        )
+        if now >= min(session.seen + self._idle, session.began + self._longest):
+            return False
+        with self._lock:
+            return any(session is each for each in self._sessions.values())
 
     def close(self, session: Session) -> None:
         """End one session."""
-        self._sessions = OrderedDict((key, each) for key, each in self._sessions.items() if each is not session)
+        with self._lock:
+            self._sessions = OrderedDict((key, each) for key, each in self._sessions.items() if each is not session)
 
     def close_all(self, user: str, *, but: Session | None = None) -> None:
         """End the sessions of `user`, all `but` one."""
-        self._sessions = OrderedDict(
-            (key, each) for key, each in self._sessions.items() if each.user != user or each is but
-        )
+        with self._lock:
+            self._sessions = OrderedDict(
+                (key, each) for key, each in self._sessions.items() if each.user != user or each is but
+            )
 
 
 def _key(secret: str) -> str:

@@ -81,8 +81,12 @@ def address_path(address: str) -> str:
 
 
 def author_name(author: str) -> str:
-    """Who made a ban, in words: "rule standard", "alice (page)"."""
+    """Who did something, in words: "rule standard", "alice (page)", "alice (API)", "root"."""
     kind, _, name = author.partition(":")
     if kind == "rule":
         return f"rule {name}"
-    return f"{name.removesuffix('@web')} (page)" if name.endswith("@web") else name or author
+    who = name if kind == "user" else author
+    for end, where in (("@web", "page"), ("@api", "API")):
+        if who.endswith(end):
+            return f"{who.removesuffix(end)} ({where})"
+    return who

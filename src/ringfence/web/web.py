@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -64,7 +65,7 @@ class Form:
 
 
 class Tries:
-    """Failed logins by address, in memory: what holds even while the guard is away or only monitors."""
+    """Failed logins by address (IPv6: by /64), in memory: what holds even while the guard is away or only monitors."""
 
     def __init__(self, most: int = 20, within: float = 600.0) -> None:
         self._most = most
@@ -74,6 +75,7 @@ class Tries:
 
     def failed(self, address: str, now: float) -> None:
         """One more of `address`."""
+        address = whole(address)
         with self._lock:
             times = self._times.setdefault(address, [])
             times.append(now)
@@ -84,7 +86,7 @@ class Tries:
 
     def wait(self, address: str, now: float) -> float:
         """Seconds until `address` may try again; 0 when it may now."""
-        times = self._times.get(address, [])
+        times = self._times.get(whole(address), [])
         if len(times) < self._most:
             return 0.0
         return max(0.0, times[0] + self._within - now)
@@ -92,7 +94,14 @@ class Tries:
     def forget(self, address: str) -> None:
         """A login from `address` was good."""
         with self._lock:
-            self._times.pop(address, None)
+            self._times.pop(whole(address), None)
+
+
+def whole(address: str) -> str:
+    """What one person can easily have: an IPv4 address, or the /64 of an IPv6 address."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 class Web:
@@ -121,15 +130,19 @@ class Web:
         """The name of the session's cookie; under TLS one that only this host can set (RFC 6265bis, 4.1.3.2)."""
         return "__Host-ringfence" if self.secure else "ringfence"
 
-    def render(self, name: str, visitor: Visitor, values: Mapping[str, Any], language: str = "en") -> str:
-        """The page `name` with what every page shows."""
+    def render(
+        self, name: str, visitor: Visitor, values: Mapping[str, Any], language: str = "en", *, ask: bool = True
+    ) -> str:
+        """The page `name` with what every page shows; without `ask` the guard is not waited for."""
         common: dict[str, Any] = {
             "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
             "own": visitor.address, "place": self.countries.of, "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None:
             common["flashes"] = visitor.session.told()
-        if visitor.name:
+        if visitor.name and not ask:
+            common["pulse"] = self.guard.known()
+        elif visitor.name:
             try:
                 common["pulse"] = self.guard.pulse()
             except RingfenceError as error:

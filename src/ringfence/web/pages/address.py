@@ -14,7 +14,16 @@ from ringfence.answers import BanRow, Explanation, Lifted
 from ringfence.errors import NotFoundError, RingfenceError, UnreachableError
 from ringfence.ledger import Ledger
 from ringfence.ledger.cover import within
-from ringfence.ledger.listed import AttackFilter, Count, EventFilter, ListedAttacker, ListedEvent, Page
+from ringfence.ledger.listed import (
+    AttackFilter,
+    BanFilter,
+    Count,
+    EventFilter,
+    ListedAttacker,
+    ListedEvent,
+    NetworkSums,
+    Page,
+)
 from ringfence.render import plural
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.attackquery import target_in
@@ -31,17 +40,15 @@ OUTCOMES: Final = {"failed": True, "succeeded": False}
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """What the ledger knows of an address, or of all addresses of a network: `addresses` are the worst of them."""
+    """What the ledger knows of an address or network; `addresses` are the worst ones of a network.
 
-    attempts: int
-    successes: int
-    first: float
-    last: float
-    level: str
+    Services and accounts of a network are those of its worst addresses.
+    """
+
+    sums: NetworkSums
     services: list[str]
     accounts: list[str]
     addresses: list[ListedAttacker] = []
-    count: Count = Count(1)
 
 
 @get("/attacks/{path:path}", opt=needs(Permission.SEE), sync_to_thread=True)
@@ -64,9 +71,14 @@ def address(request: Asked, web: Parts, visitor: Who, path: FromPath[str]) -> Re
         bars=_bars(ledger, target, seen), events=page.rows, sent=sent, lengths=LENGTHS,
         more=_path(target, more) if page.next else "",
         first=_path(target, sent) if "cursor" in request.query_params else "",
-        here=(bool(visitor.address) and within(visitor.address, target)) or visitor.address == target, count=count_text(seen.count) if seen else "", services=services_seen(ledger),
+        here=_holds(target, visitor.address), count=count_text(seen.sums.addresses) if seen else "",
+        services=services_seen(ledger),
         bans=_bans(ledger, target, explanation), histories=_histories(ledger, explanation),
     )  # fmt: skip
+
+
+def _holds(target: str, own: str) -> bool:
+    return bool(own) and (own == target or ("/" in target and within(own, target)))
 
 
 def _path(target: str, fields: dict[str, str]) -> str:
@@ -75,24 +87,19 @@ def _path(target: str, fields: dict[str, str]) -> str:
 
 
 def _seen(ledger: Ledger, target: str, harmless: int) -> Seen | None:
-    """The sum over a network counts the worst NEIGHBOURS addresses; nearly always that is all of them."""
     if "/" not in target:
         row = ledger.listed_attacker(target, harmless=harmless)
-        return _sum([row], Count(1)) if row is not None else None
-    wanted = AttackFilter(network=target, harmless=harmless)
-    rows = ledger.attack_page(wanted, "attempts", limit=NEIGHBOURS).rows
-    return _sum(rows, ledger.attack_count(wanted)) if rows else None
-
-
-def _sum(rows: list[ListedAttacker], count: Count) -> Seen:
-    return Seen(
-        attempts=sum(row.attempts for row in rows), successes=sum(row.successes for row in rows),
-        first=min(row.first_seen for row in rows), last=max(row.last_seen for row in rows),
-        level="threatening" if any(row.level == "threatening" for row in rows) else "harmless",
-        services=sorted({name for row in rows for name in row.services}),
-        accounts=list(dict.fromkeys(name for row in rows for name in row.accounts))[:NEIGHBOURS],
-        addresses=rows, count=count,
-    )  # fmt: skip
+        if row is None:
+            return None
+        sums = NetworkSums(Count(1), row.attempts, row.successes, row.first_seen, row.last_seen, row.level)
+        return Seen(sums=sums, services=list(row.services), accounts=list(row.accounts))
+    found = ledger.network_sums(target, harmless=harmless)
+    if found is None:
+        return None
+    rows = ledger.attack_page(AttackFilter(network=target, harmless=harmless), "attempts", limit=NEIGHBOURS).rows
+    accounts = dict.fromkeys(name for row in rows for name in row.accounts)
+    services = sorted({name for row in rows for name in row.services})
+    return Seen(sums=found, services=services, accounts=list(accounts)[:NEIGHBOURS], addresses=rows)
 
 
 def _explained(web: Web, visitor: Visitor, target: str) -> tuple[Explanation | None, str]:
@@ -122,18 +129,27 @@ def _events(ledger: Ledger, target: str, wanted: EventFilter, cursor: str) -> Pa
 
 
 def _bars(ledger: Ledger, target: str, seen: Seen | None) -> Bars | None:
-    return bars_of(ledger, target, seen.first, seen.last) if seen and seen.attempts else None
+    return bars_of(ledger, target, seen.sums.first_seen, seen.sums.last_seen) if seen else None
 
 
 def _bans(ledger: Ledger, target: str, explanation: Explanation | None) -> list[BanRow]:
-    """The bans that hold it, running ones first; without the guard only those aimed at it exactly."""
+    """The bans that hold it, running ones first; without the guard only those aimed at it exactly.
+
+    Of a network also the newest ones of the addresses in it.
+    """
     if explanation is not None:
-        return [*explanation.bans, *explanation.earlier]
-    return [BanRow.of(ban) for ban in reversed(ledger.history(target))][:NEIGHBOURS]
+        found = [*explanation.bans, *explanation.earlier]
+    else:
+        found = [BanRow.of(ban) for ban in reversed(ledger.history(target))][:NEIGHBOURS]
+    if "/" in target:
+        known = {row.id for row in found}
+        inside = ledger.ban_page(BanFilter(network=target, show="all"), limit=NEIGHBOURS).rows
+        found += [BanRow.of(ban) for ban in inside if ban.id not in known]
+    return found
 
 
 def _histories(ledger: Ledger, explanation: Explanation | None) -> dict[int, list[Any]]:
-    """What happened to each running ban, by its number."""
+    """What happened to each ban that holds it now, by its number."""
     return {row.id: ledger.changes(row.id)[-NEIGHBOURS:] for row in explanation.bans} if explanation else {}
 
 

@@ -23,6 +23,7 @@ ROWS: Final = 100
 ROWS_OF_A_PART: Final = 1_000
 """Rows of a file that are read at once."""
 LONGEST_SEARCH: Final = 200
+TIMES: Final = ("expires", "until", "since", "deadline")
 COLUMNS: Final = ("number", "time", "who", "command", "arguments", "from")
 
 
@@ -68,12 +69,19 @@ def _part(web: Web, text: str, cursor: tuple[Any, ...] | None) -> Page[AuditEntr
 
 def words(entry: AuditEntry) -> str:
     """The arguments of a command as "name: value"; those that were not given are left out."""
-    told = []
-    for name, value in entry.arguments.items():
-        if value is None or value == "" or value == []:
-            continue
-        told.append(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
-    return "; ".join(told)
+    given = {name: value for name, value in entry.arguments.items() if value not in (None, "", [], {})}
+    return "; ".join(f"{name}: {_word(name, value)}" for name, value in given.items())
+
+
+def _word(name: str, value: Any) -> str:
+    """One argument as people read it; points in time are kept as seconds."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and name in TIMES:
+        return stamp(value)
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _search(request: Asked) -> str:

@@ -24,7 +24,7 @@ from ringfence.people_answers import UserRow
 from ringfence.render import duration
 from ringfence.web.access import Permission, Visitor, needs, own_path
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, show
-from ringfence.web.web import Form, Web
+from ringfence.web.web import Form, Web, whole
 
 FORM_COOKIE: Final = "ringfence-form"
 ONE_AT_A_TIME: Final = threading.BoundedSemaphore(1)
@@ -34,6 +34,7 @@ STEP: Final = 30
 """Seconds of one code (RFC 6238)."""
 
 _used: dict[str, int] = {}
+_using = threading.Lock()
 
 
 def _with_form_cookie(request: Asked, web: Web, response: Response[str], secret: str) -> Response[str]:
@@ -95,7 +96,8 @@ def _check_patience(web: Web, address: str, now: float) -> None:
     """Refuse who failed too often, or is banned from the page where the kernel does not keep it out."""
     wait = web.tries.wait(address, now)
     ledger = web.readers.ledger()
-    for ban in ledger.bans(active=True, target=address) if address else []:
+    targets = {address, whole(address)} if address else set()
+    for ban in [ban for target in sorted(targets) for ban in ledger.bans(active=True, target=target)]:
         if ban.service in ("web", EVERY) and ban.until > now:
             wait = max(wait, min(ban.until - now, 86_400.0))
     if wait:
@@ -133,10 +135,11 @@ def _code_fits(user: User, code: str) -> bool:
     for step in (-1, 0, 1):
         number = int(now // STEP) + step
         if secrets.compare_digest(totp.at(number * STEP).encode(), code.encode()):
-            if _used.get(user.name, 0) >= number:
-                return False
-            _used[user.name] = number
-            return True
+            with _using:  # two logins at once with one code: only one of them
+                if _used.get(user.name, 0) >= number:
+                    return False
+                _used[user.name] = number
+                return True
     return False
 
 
@@ -219,8 +222,7 @@ def me_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
 def change_password(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """A new password; every other session of this user ends."""
     user = _own(web, visitor)
-    if not passwords.verify(user.password, form.raw("old")):
-        raise RefusedError("the old password is not right")
+    _check_old(web, visitor, user, form, "the old password is not right")
     _change_own(web, visitor, password_hash=new_password(user.name, form))
     done(visitor, "Your password is changed; your other logins have ended")
     return go("/me")
@@ -230,17 +232,33 @@ def change_password(web: Parts, visitor: Who, form: Sent) -> Redirect:
 def change_code(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Set up the second factor, or remove it; both ask for the password."""
     user = _own(web, visitor)
-    if not passwords.verify(user.password, form.raw("old")):
-        raise RefusedError("the password is not right")
+    _check_old(web, visitor, user, form, "the password is not right")
     if form["remove"]:
         _change_own(web, visitor, totp="")
         done(visitor, "The second factor is removed")
-    elif not pyotp.TOTP(form["secret"]).verify(form["code"].replace(" ", ""), valid_window=1):
+    elif not _verified(form["secret"], form["code"].replace(" ", "")):
         raise RefusedError("this code does not fit: scan the picture again, and look at the clock of your telephone")
     else:
         _change_own(web, visitor, totp=form["secret"])
         done(visitor, "From now on the login asks for a code, too")
     return go("/me")
+
+
+def _verified(secret: str, code: str) -> bool:
+    """Whether `code` belongs to a secret that came with a form, which may be anything."""
+    try:
+        return bool(pyotp.TOTP(secret).verify(code, valid_window=1))
+    except ValueError:  # no base32
+        return False
+
+
+def _check_old(web: Web, visitor: Visitor, user: User, form: Form, wrong: str) -> None:
+    """Ask for the password again: whoever found an open page must not guess it there without end."""
+    now = web.clock()
+    _check_patience(web, visitor.address, now)
+    if not passwords.verify(user.password, form.raw("old")):
+        web.tries.failed(visitor.address, now)
+        raise RefusedError(wrong)
 
 
 def _own(web: Web, visitor: Visitor) -> User:

@@ -63,7 +63,9 @@
       if (!hidden.has(line.name)) line.counts.forEach((count, at) => { sums[at] += rate(count, at); });
       return hidden.has(line.name) ? data.times.map(() => null) : sums.slice();
     });
-    return [data.times, ...lines.reverse()];
+    // The last slot ends where one more would begin.
+    const ends = (line) => [...line, line.at(-1)];
+    return [[...data.times, data.times.at(-1) + data.step], ...lines.reverse().map(ends)];
   }
 
   function markBans(u) {
@@ -87,7 +89,6 @@
   function draw() {
     if (plot) plot.destroy();
     const axis = { stroke: style("--ink"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line") } };
-    const count = data.services.length;
     const series = data.services.map((line, at) => ({
       label: line.name, stroke: style("--paper"), width: 1, fill: colour(at), points: { show: false },
       paths: uPlot.paths.stepped({ align: 1 }),
@@ -105,7 +106,7 @@
           load(u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x"));
         }],
       },
-    }, count ? stacked() : [data.times, data.times.map(() => 0)].slice(0, 1), picture);
+    }, stacked(), picture);
     plot.over.addEventListener("dblclick", () => load());
     tell(null);
   }
@@ -113,7 +114,7 @@
   // The values under the cursor; without one, of the whole time.
   function tell(at) {
     if (!data) return;
-    const some = at === null || at === undefined ? null : at;
+    const some = at === null || at === undefined ? null : Math.min(at, data.times.length - 1);
     const text = some === null ? `${when(data.since)} – ${when(data.until)}` : `${when(data.times[some])} – ${when(Math.min(data.times[some] + data.step, data.until))}`;
     if (readout.childElementCount !== data.services.length + 2) legend();
     const parts = [...readout.children];
