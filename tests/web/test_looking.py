@@ -9,13 +9,13 @@ import re
 import time
 
 import pytest
-from web_site import Site
 
 from guard_process import failure, stamp
 from ringfence.answers import Stats
 from ringfence.live import Vitals
 from ringfence.web.counting import FRESH, USABLE, Kept
 from ringfence.web.exporting import csv_lines
+from web_site import Site
 
 HOSTILE = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "=cmd|' /C calc'!A0", "@SUM(1+1)", "+1+1", "-2+3",

@@ -13,11 +13,11 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from web_site import Site
 
 from ringfence.web.app import handlers_of
 from ringfence.web.recognise import PROGRAMS
 from ringfence.web.templating import HERE, Pages
+from web_site import Site
 
 POT = HERE / "locale" / "ringfence.pot"
 OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true", "newstyle_gettext": "true", "silent": "false"}
