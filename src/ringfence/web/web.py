@@ -112,7 +112,6 @@ class Web:
         self.clock = clock
         self.started = clock()
         self.readers = Readers(settings.ledger.path)
-        self.counts = Counts(self.readers)
         self.guard = Guard(settings.control.socket)
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
@@ -123,6 +122,7 @@ class Web:
         self.countries = Countries(settings.web.countries)
         self.in_force = InForce()
         self.kept = Kept()
+        self.counts = Counts(self.readers, self.kept)
         self.secure = settings.web.secure or settings.web.base.startswith("https://")
 
     @property
