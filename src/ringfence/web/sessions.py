@@ -27,7 +27,8 @@ class Flash(Struct, frozen=True):
 
 
 class Session(Struct, kw_only=True):
-    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of`."""
+    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of` (0: none),
+    `draft_note` what its editor wrote about it."""
 
     user: str
     address: str
@@ -36,6 +37,7 @@ class Session(Struct, kw_only=True):
     csrf: str
     draft: str = ""
     draft_of: int = 0
+    draft_note: str = ""
     flashes: list[Flash] = []
 
     def tell(self, kind: str, text: str) -> None:

@@ -16,6 +16,7 @@ from ringfence.settings import Settings
 from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
 from ringfence.web.counting import Counts
+from ringfence.web.jobs import Jobs
 from ringfence.web.live import Live
 from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
@@ -105,6 +106,7 @@ class Web:
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
         self.owned = Owned(self.readers)
+        self.jobs = Jobs()
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()

@@ -14,6 +14,10 @@ from ringfence.web.pages import (
     login,
     mine,
     people,
+    policy,
+    policy_history,
+    policy_more,
+    policy_review,
     shell,
     trials,
     warnings,
@@ -23,4 +27,5 @@ from ringfence.web.pages import (
 ROUTES: list[Any] = [
     *login.ROUTES, *shell.ROUTES, *bans.ROUTES, *ban.ROUTES, *whitelist.ROUTES, *lockdown.ROUTES, *trials.ROUTES,
     *mine.ROUTES, *warnings.ROUTES, *diagnostics.ROUTES, *audit.ROUTES, *people.ROUTES, *keys.ROUTES,
+    *policy.ROUTES, *policy_more.ROUTES, *policy_review.ROUTES, *policy_history.ROUTES,
 ]  # fmt: skip
