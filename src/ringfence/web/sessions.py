@@ -27,8 +27,10 @@ class Flash(Struct, frozen=True):
 
 
 class Session(Struct, kw_only=True):
-    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of` (0: none),
-    `draft_note` what its editor wrote about it."""
+    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of`.
+
+    `draft_of` is 0 without a draft; `draft_note` is what its editor wrote about it so far.
+    """
 
     user: str
     address: str

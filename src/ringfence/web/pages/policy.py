@@ -151,7 +151,8 @@ def change_cell(request: Asked, web: Parts, visitor: Who, form: Sent) -> Respons
     text = draft.text
     if not wrong:
         try:
-            text = set_many(draft.text, [(rule, one) for rule in rules for one in services], values, services=known(web))
+            cells = [(rule, one) for rule in rules for one in services]
+            text = set_many(draft.text, cells, values, services=known(web))
         except RingfenceError as error:
             wrong = wrong_of(error, RULE_FORMS)
     if wrong:

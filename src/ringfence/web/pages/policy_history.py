@@ -88,7 +88,9 @@ def _revision(web: Web, number: str) -> PolicyRevision:
 @post("/policy/rollback", opt={**needs(Permission.GOVERN), "forceable": True}, sync_to_thread=True)
 def rollback(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Put an earlier revision into force again, as a new one, on trial."""
-    number = _revision(web, form["revision"]).revision
+    number, force = _revision(web, form["revision"]).revision, in_force(web).revision
+    if form["force"] != str(force):
+        raise RingfenceError(f"revision {force} came into force just now: look at the difference again")
     answer = web.guard.ask(
         Applied, visitor, "rollback", revision=number, note=form["note"][:LONGEST_NOTE], force=forced(form),
         trial=web.settings.web.undo,

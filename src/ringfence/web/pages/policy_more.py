@@ -19,7 +19,7 @@ from ringfence.web.pages.fields import forced
 from ringfence.web.pages.policy import switched
 from ringfence.web.pages.policy_forms import ANY, Field, known, services_of, shown, wrong_in, wrong_of
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go
-from ringfence.web.web import Form, Web
+from ringfence.web.web import Form
 
 LONGEST: Final = 4_000
 """Characters of a value that is checked while one types."""
@@ -167,5 +167,6 @@ def check(request: Asked) -> Response[str]:
 
 
 ROUTES: list[Any] = [
-    services_page, choose_services, switch_now, limits_page, change_limits, change_whitelist, text_page, change_text, check,
+    services_page, choose_services, switch_now, limits_page, change_limits, change_whitelist, text_page, change_text,
+    check,
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from ringfence.web.pages.fields import forced
 from ringfence.web.pages.policy_forms import shown
 from ringfence.web.pages.policy_more import tell_trial
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go
-from ringfence.web.web import Form, Web
+from ringfence.web.web import Form
 from ringfence.whatif_judging import MOST_DAYS, Row
 
 ROWS: Final = 50
@@ -113,9 +113,7 @@ def save(web: Parts, visitor: Who, form: Sent) -> Redirect:
     )  # fmt: skip
     give_up(visitor)
     web.guard.changed()
-    tell_trial(
-        visitor, f"Revision {answer.revision} is in force", None if answer.trial is None else answer.trial.left
-    )
+    tell_trial(visitor, f"Revision {answer.revision} is in force", None if answer.trial is None else answer.trial.left)
     return go("/policy")
 
 
@@ -128,13 +126,16 @@ def drop(visitor: Who) -> Redirect:
 
 
 @post("/policy/draft/anew", opt=needs(Permission.GOVERN), sync_to_thread=True)
-def go_on(web: Parts, visitor: Who) -> Redirect:
+def go_on(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Keep a stale draft: from now on it counts as begun from the revision in force, and is compared with that."""
     draft = draft_of(web, visitor)
     if visitor.session is None or not draft.begun:
         raise NotFoundError("there is no draft")
-    visitor.session.draft_of = draft.force.revision
-    done(visitor, f"Your draft is kept. Saving it takes back what revision {draft.force.revision} says otherwise: see below")
+    number = draft.force.revision
+    if form["force"] != str(number):
+        raise RingfenceError(f"revision {number} came into force just now: look at it before you decide")
+    visitor.session.draft_of = number
+    done(visitor, f"Your draft is kept; saving it takes back what revision {number} says otherwise, as told below")
     return go("/policy/review")
 
 
