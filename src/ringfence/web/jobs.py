@@ -10,21 +10,19 @@ import contextlib
 import os
 import secrets
 import select
-import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError
+from ringfence.web.workers import Spawn, Worker, by_program
 from ringfence.whatif_judging import Job, Result
 
-COMMAND: Final = (sys.executable, "-P", "-m", "ringfence.whatif")
 PATIENCE: Final = 60.0
 """Seconds after which a job that nobody asks about is ended."""
 LONGEST: Final = 900.0
@@ -35,7 +33,6 @@ FORGOTTEN: Final = 3_600.0
 """Seconds after which an answer that nobody asked for again is forgotten."""
 MOST_ANSWER: Final = 32 << 20
 LOOK: Final = 0.25
-GRACE: Final = 5.0
 
 Status = Literal["running", "done", "failed", "cancelled"]
 
@@ -60,23 +57,22 @@ class State(Struct, frozen=True, kw_only=True):
 
 
 class _Running(Struct):
-    """A job with its process, while it runs, and when it was last asked about (monotonic)."""
+    """A job, whose it is and when it was last asked about (monotonic)."""
 
     owner: str
     state: State
     asked: float
     stop: threading.Event
-    process: subprocess.Popen[bytes] | None = None
 
 
 class Jobs:
-    """All jobs of this process. `clock` gives monotonic seconds."""
+    """All jobs of this process. `spawn` starts a process for one, `clock` gives monotonic seconds."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, command: Sequence[str] = COMMAND, patience: float = PATIENCE
+        self, spawn: Spawn | None = None, clock: Callable[[], float] = time.monotonic, patience: float = PATIENCE
     ) -> None:
+        self.spawn = spawn or by_program()
         self._clock = clock
-        self._command = list(command)
         self._patience = patience
         self._jobs: OrderedDict[str, _Running] = OrderedDict()
         self._lock = threading.Lock()
@@ -99,9 +95,9 @@ class Jobs:
             number = secrets.token_urlsafe(12)
             state = State(id=number, job=job, status="running")
             running = _Running(owner=owner, state=state, asked=self._clock(), stop=threading.Event())
-            running.process = self._spawn()
+            worker = self.spawn()
             self._jobs[number] = running
-        threading.Thread(target=self._attend, args=(running,), name="whatif", daemon=True).start()
+        threading.Thread(target=self._attend, args=(running, worker), name="whatif", daemon=True).start()
         return number
 
     def state(self, number: str, owner: str) -> State:
@@ -130,12 +126,6 @@ class Jobs:
             for one in self._jobs.values():
                 self._end(one, "cancelled", "the page was stopped")
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        except OSError as error:
-            raise RingfenceError(f"the comparison can't be started: {error.strerror or error}") from error
-
     def _find(self, number: str, owner: str) -> _Running:
         found = self._jobs.get(number)
         if found is None or found.owner != owner:
@@ -160,20 +150,19 @@ class Jobs:
 
     # --- in the job's own thread
 
-    def _attend(self, running: _Running) -> None:
+    def _attend(self, running: _Running, worker: Worker) -> None:
         """Hand the question over, listen until the end, and see that nothing is left of the process."""
-        process = running.process
-        assert process is not None and process.stdin is not None and process.stdout is not None
         try:
             with contextlib.suppress(BrokenPipeError):  # it went already: what it said, if anything, tells why
-                _write(process.stdin.fileno(), msgspec.json.encode(running.state.job) + b"\n", running.stop)
-            trouble = self._listen(running, process.stdout.fileno())
+                _write(worker.question, msgspec.json.encode(running.state.job) + b"\n", running.stop)
+            trouble = self._listen(running, worker.answer)
         except (OSError, msgspec.MsgspecError) as error:
             trouble = f"the comparison's answer can't be read: {error}"
-        _finish(process)
+        worker.end()
         with self._lock:
-            self._end(running, "failed", trouble or f"the comparison ended without an answer ({process.returncode})")
-            running.process = None
+            self._end(
+                running, "failed", trouble or "the comparison ended without an answer; the page's log may say why"
+            )
 
     def _listen(self, running: _Running, stream: int) -> str:
         """Take up what the process says, until it ends or is not wanted any more; returns why not, if so."""
@@ -217,18 +206,3 @@ def _write(stream: int, text: bytes, stop: threading.Event) -> None:
         if select.select([], [stream], [], LOOK)[1]:
             with contextlib.suppress(BlockingIOError):
                 rest = rest[os.write(stream, rest) :]
-
-
-def _finish(process: subprocess.Popen[bytes]) -> None:
-    """End the process, gently at first; its own children end with it."""
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

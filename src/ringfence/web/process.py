@@ -1,7 +1,7 @@
 """`ringfence web`: listens, gives up every right, serves until told to stop.
 
-In this order: certificate, socket and everything that is loaded from files come first, then the rights go, then the
-first request is read.
+In this order: the process that will start comparisons is forked, certificate, socket and everything that is loaded
+from files come first, then the rights go, then the first request is read.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
     """Serve until a signal says stop. Raises RingfenceError when it can't begin."""
     listener = listen(settings)
     with listener:
+        from ringfence.web.workers import Nursery
+
+        nursery = Nursery(unprivileged.identity(settings.web.user, settings.control.group))
         # Only now: what is imported takes longer than anything above, and a busy port should be told at once.
         import uvicorn
 
@@ -56,7 +59,9 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
         from ringfence.web.patience import Patient
         from ringfence.web.web import Web
 
-        app = make_app(Web(settings))
+        web = Web(settings)
+        web.jobs.spawn = nursery.spawn
+        app = make_app(web)
         config = uvicorn.Config(
             app, http=Patient, ws="none", loop="asyncio", lifespan="on", log_config=None, access_log=False,
             server_header=False, date_header=True, proxy_headers=False, limit_concurrency=CONNECTIONS,

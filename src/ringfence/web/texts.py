@@ -85,4 +85,5 @@ def author_name(author: str) -> str:
     kind, _, name = author.partition(":")
     if kind == "rule":
         return f"rule {name}"
-    return f"{name.removesuffix('@web')} (page)" if name.endswith("@web") else name or author
+    name = name or author
+    return f"{name.removesuffix('@web')} (page)" if name.endswith("@web") else name

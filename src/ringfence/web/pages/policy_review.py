@@ -20,7 +20,7 @@ from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go
 from ringfence.web.web import Form
 from ringfence.whatif_judging import MOST_DAYS, Row
 
-ROWS: Final = 50
+ROWS: Final = 20
 """Rows of the result that are shown unless all are asked for."""
 DAYS: Final = 7
 LONGEST_NOTE: Final = 1_000
@@ -31,11 +31,11 @@ def review_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
     """Difference, what-if, note and the way into force."""
     draft = draft_of(web, visitor)
     state = web.jobs.newest(visitor.name)
-    rows = None if "full" in request.query_params else ROWS
+    full = "full" in request.query_params
     session = visitor.session
     return shown(
         request, "policy_review", draft=draft, state=state, fits=fits(state, draft), most=MOST_DAYS,
-        days=int(state.job.days) if state is not None else DAYS, parts=_parts(state, rows), still=False,
+        days=int(state.job.days) if state is not None else DAYS, parts=_parts(state, None if full else ROWS), full=full,
         note=session.draft_note if session is not None else "", longest=LONGEST_NOTE,
     )  # fmt: skip
 
