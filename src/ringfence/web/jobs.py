@@ -19,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from ringfence.errors import NotFoundError, RefusedError, RingfenceError
+from ringfence.errors import NotFoundError, RefusedError
 from ringfence.web.workers import Spawn, Worker, by_program
 from ringfence.whatif_judging import Job, Result
 

@@ -132,7 +132,7 @@ def _serve(asked: socket.socket, who: unprivileged.Identity | None) -> None:
 
 def _load() -> None:
     """Load all that a worker loads late, while it can be read."""
-    import multiprocessing.popen_fork
+    import multiprocessing.popen_fork  # noqa: F401
     import tomllib  # noqa: F401
 
     import ringfence.whatif  # noqa: F401
