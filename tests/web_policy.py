@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from web_site import Browser, Site
 
 from ringfence.answers import Applied, PolicyAnswer
+from web_site import Browser, Site
 
 
 @pytest.fixture(autouse=True)
@@ -32,5 +33,9 @@ def in_force(site: Site) -> PolicyAnswer:
 
 def change(browser: Browser, rule: str = "standard", service: str = "sip", **values: str) -> str:
     """Set values of one cell; returns the page that follows."""
-    fields = {f"v-{key}": text for key, text in values.items()}
-    return browser.post("/policy/cell", rule=rule, service=service, **fields).text
+    return browser.post("/policy/cell", rule=rule, service=service, **typed(**values)).text
+
+
+def typed(**values: str) -> dict[str, Any]:
+    """Values of a rule as the fields of a form."""
+    return {f"v-{key}": text for key, text in values.items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
-from web_policy import apply, change, in_force, unchanged
-from web_site import Site
 
 from ringfence.policy import load_policy
 from ringfence.web.drafts import MOST_TEXT
+from web_policy import apply, change, in_force, typed, unchanged
+from web_site import Site
 
 __all__ = ["unchanged"]
 
@@ -46,8 +47,8 @@ def test_who_may_only_look_sees_everything_and_changes_nothing(site: Site, role:
         assert "<textarea" not in answer.text
     for path in ("/policy/review", "/policy/rule", "/policy/whatif", "/policy/check?key=ban&value=1"):
         assert browser.get(path).status_code == 403, path
-    for path in ("cell", "pick", "cell/remove", "rule", "rule/remove", "services", "services/now", "limits", "whitelist",
-                 "text", "whatif", "whatif/cancel", "save", "draft", "draft/drop", "draft/anew", "rollback"):  # fmt: skip
+    changes = "cell pick cell/remove rule rule/remove services services/now limits text whitelist whatif whatif/cancel"
+    for path in (changes + " save draft draft/drop draft/anew rollback").split():
         assert browser.post(f"/policy/{path}", revision=str(before.revision)).status_code == 403, path
     assert in_force(site) == before
 
@@ -68,16 +69,16 @@ def test_several_combinations_are_set_at_once(site: Site) -> None:
     picked = browser.post("/policy/pick", follow=False, do="change", rule="standard", service=["sip", "ssh"])
     form = browser.get(picked.headers["location"]).text
     assert form.count("checked") == 3
-    page = browser.post("/policy/cell", several="yes", rule="standard", service=["sip", "ssh"], **{"v-ban": "9h"}).text
+    page = browser.post("/policy/cell", several="yes", rule="standard", service=["sip", "ssh"], **typed(ban="9h")).text
     assert "5 in 1h → 9h" in row(page, "sip") and "5 in 1h → 9h" in row(page, "ssh")
-    again = {"several": "yes", "rule": "standard", "service": ["sip", "ssh"], "i-ban": "yes"}
+    again: dict[str, Any] = {"several": "yes", "rule": "standard", "service": ["sip", "ssh"], "i-ban": "yes"}
     assert not row(browser.post("/policy/cell", **again).text, "ssh")
 
 
 def test_what_is_wrong_stands_beside_the_field_and_what_was_typed_stays(site: Site) -> None:
     browser = site.browser()
     answer = browser.post(
-        "/policy/cell", rule="standard", service="sip", **{"v-failures": "0", "v-within": "soon", "v-ban": "4h"}
+        "/policy/cell", rule="standard", service="sip", **typed(failures="0", within="soon", ban="4h")
     )
     assert answer.status_code == 400
     assert '<p class="problem" id="w-failures">must be a whole number from 1 to 100000</p>' in answer.text
@@ -87,13 +88,13 @@ def test_what_is_wrong_stands_beside_the_field_and_what_was_typed_stays(site: Si
 
 
 def test_values_that_do_not_go_together_are_told_too(site: Site) -> None:
-    both = site.browser().post("/policy/cell", rule="standard", service="sip", **{"v-failures": "3", "v-bans": "3"})
+    both = site.browser().post("/policy/cell", rule="standard", service="sip", **typed(failures="3", bans="3"))
     assert both.status_code == 400 and re.search(r'id="w-failures">[^<]*a rule counts one or the other', both.text)
     never = site.browser().post(
-        "/policy/cell", rule="standard", service="sip", **{"v-count": "accounts", "v-per": "account"}
+        "/policy/cell", rule="standard", service="sip", **typed(count="accounts", per="account")
     )
     assert re.search(r'id="w-count">[^<]*would never fire', never.text)
-    nothing = site.browser().post("/policy/cell", several="yes", rule="standard", **{"v-ban": "3h"})
+    nothing = site.browser().post("/policy/cell", several="yes", rule="standard", **typed(ban="3h"))
     assert nothing.status_code == 400 and "at least one service" in nothing.text
 
 
@@ -111,13 +112,13 @@ def test_fields_are_checked_while_one_types(site: Site, key: str, value: str, wr
 
 def test_a_rule_is_added_switched_off_for_one_service_and_removed(site: Site) -> None:
     browser = site.browser()
-    fields = {"v-failures": "20", "v-within": "1d", "v-ban": "forever", "v-causes": "*"}
+    fields = typed(failures="20", within="1d", ban="forever", causes="*")
     assert "20 in 1d → forever" in row(browser.post("/policy/rule", name="Patient", **fields).text, "every")
     twice = browser.post("/policy/rule", name="patient", **fields)
     assert twice.status_code == 400 and "of this name already" in twice.text
     assert re.search(r'id="w-name">[^<]*1 to 32', browser.post("/policy/rule", name="a b", **fields).text)
     assert re.search(
-        r'id="w-within">[^<]*is missing', browser.post("/policy/rule", name="x", **{"v-failures": "1"}).text
+        r'id="w-within">[^<]*is missing', browser.post("/policy/rule", name="x", **typed(failures="1")).text
     )
     assert '<span class="mark">off</span>' in row(change(browser, "patient", "sip", enabled="no"), "sip")
     assert not row(browser.post("/policy/cell/remove", rule="patient", service="sip").text, "sip")
@@ -128,7 +129,7 @@ def test_services_are_switched_in_the_draft_or_at_once_on_trial(site: Site) -> N
     browser = site.browser()
     page = browser.post("/policy/pick", do="off", service=["ssh", "imap"]).text
     assert "switched off" in row(page, "ssh") and "switched off" in row(page, "imap")
-    listed = {"listed": ["ssh", "imap", "sip"], "on": ["ssh", "sip"]}
+    listed: dict[str, Any] = {"listed": ["ssh", "imap", "sip"], "on": ["ssh", "sip"]}
     page = browser.post("/policy/services", back="/policy/services", **listed).text
     assert re.search(r'value="ssh" checked', page) and not re.search(r'value="imap" checked', page)
     assert "save your draft first" in browser.post("/policy/services/now", service="ssh", on="no", back="/policy").text
@@ -140,7 +141,7 @@ def test_services_are_switched_in_the_draft_or_at_once_on_trial(site: Site) -> N
 
 def test_limits_and_whitelist_are_checked_field_by_field_and_line_by_line(site: Site) -> None:
     browser = site.browser()
-    limits = {"v-harmless": "7", "v-ipv4_network": "24", "v-ipv6_network": "64", "v-ipv6_prefix": "64"}
+    limits = typed(harmless="7", ipv4_network="24", ipv6_network="64", ipv6_prefix="64")
     wrong = browser.post("/policy/limits", **{**limits, "v-ipv6_network": "96"})
     assert wrong.status_code == 400 and re.search(r'id="w-ipv6_network">[^<]*at most ipv6_prefix', wrong.text)
     browser.post("/policy/limits", **limits)

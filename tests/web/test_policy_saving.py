@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import pytest
-from web_policy import apply, change, in_force, unchanged
-from web_site import Browser, Site
 
 from guard_process import failures
 from ringfence.answers import TrialRow
+from web_policy import apply, change, in_force, unchanged
+from web_site import Browser, Site
 
 __all__ = ["unchanged"]
 
@@ -57,7 +58,7 @@ def test_a_saved_draft_is_a_revision_with_note_on_trial_and_in_the_history(site:
 
 def _roll_back(browser: Browser, revision: int, force: int) -> str:
     """Back to `revision` from a page that showed `force` in force."""
-    fields = {"revision": str(revision), "force": str(force), "note": "eight was wrong"}
+    fields: dict[str, Any] = {"revision": str(revision), "force": str(force), "note": "eight was wrong"}
     return browser.post("/policy/rollback", back=f"/policy/history/{revision}", **fields).text
 
 
