@@ -93,6 +93,7 @@ async def looking(app: Litestar) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        app.state.web.jobs.close()
 
 
 def make_app(web: Web) -> Litestar:

@@ -28,7 +28,10 @@ class Flash(Struct, frozen=True):
 
 
 class Session(Struct, kw_only=True):
-    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of`."""
+    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of`.
+
+    `draft_of` is 0 without a draft; `draft_note` is what its editor wrote about it so far.
+    """
 
     user: str
     address: str
@@ -37,6 +40,7 @@ class Session(Struct, kw_only=True):
     csrf: str
     draft: str = ""
     draft_of: int = 0
+    draft_note: str = ""
     flashes: list[Flash] = []
 
     def tell(self, kind: str, text: str) -> None:

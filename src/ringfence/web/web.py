@@ -20,6 +20,7 @@ from ringfence.web.counting import Counts
 from ringfence.web.countries import Countries
 from ringfence.web.inforce import InForce
 from ringfence.web.kept import Kept
+from ringfence.web.jobs import Jobs
 from ringfence.web.live import Live
 from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
@@ -116,6 +117,7 @@ class Web:
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
         self.owned = Owned(self.readers)
+        self.jobs = Jobs()
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()
