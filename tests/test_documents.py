@@ -58,7 +58,7 @@ def test_every_command_in_the_pages_exists_with_its_options(page: Path) -> None:
             # Words that are no command are a title or a socket's path, not an instruction.
             assert words[0].isupper() or words[0] in {"…", "*NAME*"}, f"{name(page)}: `{line}` does not exist"
             break
-        known = {option for one in command.params for option in one.opts} | {"--help", "-h"}
+        known = {option for one in command.params for option in [*one.opts, *one.secondary_opts]} | {"--help", "-h"}
         for word in words:
             option = word.partition("=")[0]
             assert not option.startswith("--") or option in known, f"{name(page)}: `{line}`: {option} does not exist"

@@ -117,7 +117,7 @@ class PeopleCommands:
     @command
     def invite(self, caller: Caller, *, name: str = "", role: Role = "administrator", seconds: float = DAY) -> Invited:
         """Make a one-time link: for a user that there is to set a password, else to become one of that role."""
-        name, ledger, now = user_name(name) if name else "", self.guard.ledger, self.guard.clock()
+        name, ledger, by = user_name(name) if name else "", self.guard.ledger, self._by(caller)
         if not 60 <= seconds <= LONGEST_INVITATION:
             raise RingfenceError(f"a link holds from 1 minute to {format_duration(LONGEST_INVITATION)}")
         known = ledger.user(name) if name else None
@@ -128,9 +128,9 @@ class PeopleCommands:
         if ledger.count_invitations() >= MOST_INVITATIONS:
             raise RefusedError(f"there are {MOST_INVITATIONS:,} links already; withdraw some")
         secret, role = secrets.token_urlsafe(32), known.role if known else role
-        ledger.add_invitation(sha256(secret), name, role, now + seconds, **self._by(caller))
+        invitation = ledger.add_invitation(sha256(secret), name, role, by["now"] + seconds, **by)
         self.guard.say(f"a one-time link was made for {name or f'a new {role}'}: by {caller.user}")
-        return Invited(secret=secret, name=name, role=role, expires=stamp(now + seconds))
+        return Invited(secret=secret, name=name, role=role, expires=stamp(invitation.expires))
 
     @command
     def accept_invitation(self, caller: Caller, *, secret_hash: str, name: str, password_hash: str) -> UserRow:
@@ -180,7 +180,7 @@ class PeopleCommands:
         seconds: float | None = None,
     ) -> NewToken:  # fmt: skip
         """Make a key for `user`; it holds for `seconds` (None: until revoked)."""
-        owner, ledger, now = self._user(user), self.guard.ledger, self.guard.clock()
+        owner, ledger, by = self._user(user), self.guard.ledger, self._by(caller)
         if scope != "read" and owner.role not in CHANGING:
             raise RefusedError(f"{owner.name} is {_a(owner.role)}, whose tokens can only read")
         if scope == "report" and service not in self.guard.services:
@@ -188,12 +188,12 @@ class PeopleCommands:
             raise RingfenceError(f"scope report needs the service whose events it tells; known: {known}")
         if scope != "report" and service:
             raise RingfenceError(f"a service belongs to scope report, not to {scope}")
-        if ledger.count_tokens(owner.name, now) >= MOST_TOKENS:
+        if ledger.count_tokens(owner.name, by["now"]) >= MOST_TOKENS:
             raise RefusedError(f"{owner.name} has {plural(MOST_TOKENS, 'token')} already; revoke some")
-        expires, secret = until_of(now, seconds), "rf_" + secrets.token_urlsafe(32)
+        expires, secret = until_of(by["now"], seconds), "rf_" + secrets.token_urlsafe(32)
         token = ledger.add_token(
             sha256(secret), owner.name, _words(label, "a label", 100), scope, service=service, expires=expires,
-            **self._by(caller),
+            **by,
         )  # fmt: skip
         self.guard.say(f"token {token.id} was made for {owner.name}, scope {scope}: by {caller.user}")
         return NewToken(
@@ -311,7 +311,7 @@ class PeopleCommands:
 def user_name(text: str) -> str:
     """The canonical spelling of a user's name. Raises RingfenceError for what can't be one."""
     name = text.lower()
-    if not _NAME.fullmatch(name):
+    if not text.isascii() or not _NAME.fullmatch(name):  # a Kelvin sign would become a k
         raise RingfenceError("a user's name is 1 to 64 of a-z, 0-9, '.', '_', '-' and '@'")
     return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_facts import NOW, event, opened, verdict
@@ -102,7 +103,7 @@ def test_every_policy_is_kept_and_any_can_be_applied_again(tmp_path: Path) -> No
 
 def test_every_command_is_in_the_audit_with_who_what_and_from_where(tmp_path: Path) -> None:
     ledger = opened(tmp_path)
-    who = {"author": "user:ann", "origin": "uid 1000"}
+    who: dict[str, Any] = {"author": "user:ann", "origin": "uid 1000"}
     ledger.ban("192.0.2.1", "ssh", NOW, FOREVER, now=NOW, **who)
     ledger.lift("192.0.2.1", None, now=NOW, **who)
     ledger.allow(AllowEntry(target="192.0.2.1"), (), now=NOW, **who)

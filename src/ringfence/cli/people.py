@@ -14,7 +14,7 @@ from ringfence.answers import Done
 from ringfence.cli import tables
 from ringfence.cli.app import Json, app, ask, print_json, settings
 from ringfence.cli.guard import For, _done, _seconds
-from ringfence.errors import RingfenceError
+from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.model import FOREVER, Role, TokenScope
 from ringfence.people_answers import Invited, NewToken, TokenRow, UserRow
 from ringfence.render import few, moment, safe
@@ -151,7 +151,7 @@ def password(name: Name, link: Link = False, password_stdin: FromInput = False, 
         # Asked for by name only, a link would make a user of whom does not exist.
         row = next((one for one in ask(list[UserRow], "users") if one.name == name.lower()), None)
         if row is None:
-            raise RingfenceError(f"there is no user {name!r}; see 'ringfence user list'")
+            raise NotFoundError(f"there is no user {name!r}; see 'ringfence user list'")
         _told(
             row, _invite(row.name), f"a link for user {safe(row.name)} is made; their password holds until then", json
         )

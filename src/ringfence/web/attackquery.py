@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from ringfence.ledger.listed import AttackFilter, AttackSort, Cursor
+from ringfence.ledger.lists import ATTACK_SORTS
 from ringfence.model import Level
 from ringfence.values import parse_address
 from ringfence.web.cursors import cursor_of
@@ -62,7 +63,7 @@ def attack_query(sent: Mapping[str, str], harmless: int, now: float) -> AttackQu
     banned = _one_of(fields, "banned", ("yes", "no"), "", notes)
     order = _one_of(fields, "order", ("up", "down"), "", notes)
     shown = _one_of(fields, "show", tuple(map(str, SHOWN)), "50", notes)
-    cursor = cursor_of(sent.get("cursor", ""), 1 if sort == "address" else 2)
+    cursor = cursor_of(sent.get("cursor", ""), len(ATTACK_SORTS[sort]))
     if sent.get("cursor") and cursor is None:
         notes.append("This part of the list can't be found again: it is shown from the beginning.")
     wanted = AttackFilter(

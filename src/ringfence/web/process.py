@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import os
 import socket
 import ssl
@@ -25,6 +26,12 @@ from ringfence.webprocess import CHILD
 BACKLOG: Final = 512
 CONNECTIONS: Final = 1_200
 """Connections at once, over all clients; more are answered with 503."""
+
+
+CLEAR: Final = (
+    "passwords for the page travel unencrypted: set [web] certificate and key (`ringfence web --make-certificate` makes"
+    " them), or put a proxy with TLS in front and name it in [web] proxies"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,9 +78,17 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         asyncio.run(warm(app))
         give_up(settings, environ)
+        if in_the_clear(settings):
+            print(f"problem: {CLEAR}", flush=True)
         print(f"page {settings.web.base}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def in_the_clear(settings: Settings) -> bool:
+    """Whether other machines can read what is sent to the page."""
+    local = ipaddress.ip_address(settings.web.listen[0]).is_loopback
+    return not (local or settings.web.secure or settings.web.proxies)
 
 
 def listen(settings: Settings) -> socket.socket:
