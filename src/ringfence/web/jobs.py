@@ -1,187 +1,234 @@
-"""What-if comparisons in a process of their own: one at a time, given up when nobody asks about it any more."""
+"""Comparisons of policies ("what if"), each in a process of its own: started, asked about, ended.
+
+One at a time, for its memory and both cores are meant for one. Who asked is expected to ask how far it is: a job that
+nobody has asked about for a minute is ended. For any thread.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+import select
 import subprocess
 import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError
-from ringfence.model import FOREVER, AllowEntry
-from ringfence.own import own_addresses
-from ringfence.render import safe
-from ringfence.whatif import Entry, Job, Message, Result
-from ringfence.whitelist import POLICY
+from ringfence.whatif_judging import Job, Result
 
-if TYPE_CHECKING:
-    from ringfence.web.web import Web
+COMMAND: Final = (sys.executable, "-P", "-m", "ringfence.whatif")
+PATIENCE: Final = 60.0
+"""Seconds after which a job that nobody asks about is ended."""
+LONGEST: Final = 900.0
+"""Seconds after which a job is ended in any case."""
+KEPT: Final = 4
+"""Answers that are remembered, some megabytes each."""
+FORGOTTEN: Final = 3_600.0
+"""Seconds after which an answer that nobody asked for again is forgotten."""
+MOST_ANSWER: Final = 32 << 20
+LOOK: Final = 0.25
+GRACE: Final = 5.0
 
-ABANDONED: Final = 30.0
-"""Seconds without a question after which a running comparison is ended."""
-KEPT: Final = 600.0
-"""Seconds for which an answer is kept."""
-MOST_KEPT: Final = 4
-"""Answers kept at once; each has up to 2,000 rows."""
-LOOK: Final = 0.5
-COMMAND: Final = (sys.executable, "-m", "ringfence.whatif")
+Status = Literal["running", "done", "failed", "cancelled"]
 
 
-class JobState(Struct, kw_only=True):
-    """How far a comparison is: `progress` from 0 to 1; when it is done its `result`, when it failed its `error`."""
+class Message(Struct):
+    """A line that the process says."""
 
-    owner: str
-    state: Literal["running", "done", "failed"] = "running"
+    progress: float | None = None
+    result: Result | None = None
+    error: str | None = None
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """How a job is. `job` is what was asked, `progress` from 0 to 1, `error` a sentence where it failed."""
+
+    id: str
+    job: Job
+    status: Status
     progress: float = 0.0
     result: Result | None = None
     error: str = ""
-    asked: float = 0.0
+
+
+class _Running(Struct):
+    """A job with its process, while it runs, and when it was last asked about (monotonic)."""
+
+    owner: str
+    state: State
+    asked: float
+    stop: threading.Event
+    process: subprocess.Popen[bytes] | None = None
 
 
 class Jobs:
-    """The comparisons of one server. For any thread; `clock` never goes back."""
+    """All jobs of this process. `clock` gives monotonic seconds."""
 
-    def __init__(self, command: Sequence[str] = COMMAND, clock: Callable[[], float] = time.monotonic) -> None:
-        self._command = command
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, command: Sequence[str] = COMMAND, patience: float = PATIENCE
+    ) -> None:
         self._clock = clock
+        self._command = list(command)
+        self._patience = patience
+        self._jobs: OrderedDict[str, _Running] = OrderedDict()
         self._lock = threading.Lock()
-        self._known: OrderedDict[str, JobState] = OrderedDict()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._running = ""
 
     def start(self, job: Job, owner: str) -> str:
-        """Begin; returns the id to ask with. Raises RefusedError while somebody else's runs, NotFoundError never."""
+        """Begin `job` for user `owner`, in place of one of theirs that still runs; returns its number.
+
+        Raises RefusedError while one of somebody else runs, RingfenceError when no process can be started.
+        """
         with self._lock:
-            if self._running:
-                if self._known[self._running].owner != owner:
-                    raise RefusedError("somebody else's comparison runs; try again when it is done")
-                self._give_up(self._running)
             self._forget()
-            try:
-                process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            except OSError as error:
-                raise RingfenceError(f"the comparison can't be started: {error.strerror}") from error
+            for one in self._jobs.values():
+                if one.state.status == "running" and one.owner != owner:
+                    raise RefusedError(
+                        f"a comparison that {one.owner} started is at {one.state.progress:.0%}; one runs at a time, "
+                        "so try again in a moment"
+                    )
+            for one in self._jobs.values():
+                self._end(one, "cancelled", "another one was started instead")
             number = secrets.token_urlsafe(12)
-            state = self._known[number] = JobState(owner=owner, asked=self._clock())
-            self._process, self._running = process, number
-        threading.Thread(target=self._follow, args=(number, state, process, job), daemon=True, name="what-if").start()
-        threading.Thread(target=self._watch, args=(number, state), daemon=True, name="what-if watch").start()
+            state = State(id=number, job=job, status="running")
+            running = _Running(owner=owner, state=state, asked=self._clock(), stop=threading.Event())
+            running.process = self._spawn()
+            self._jobs[number] = running
+        threading.Thread(target=self._attend, args=(running,), name="whatif", daemon=True).start()
         return number
 
-    def state(self, number: str, owner: str) -> JobState:
-        """How far it is; to ask is to want it. Raises NotFoundError: there is none (any more), or it is not theirs."""
+    def state(self, number: str, owner: str) -> State:
+        """How job `number` of `owner` is; this counts as asking. Raises NotFoundError."""
         with self._lock:
             self._forget()
-            found = self._known.get(number)
-            if found is None or found.owner != owner:
-                raise NotFoundError("there is no such comparison (any more): start it again")
-            found.asked = self._clock()
-            return found
+            return self._find(number, owner).state
 
-    def end(self, number: str, owner: str) -> None:
-        """Give it up, or forget its answer. Raises NotFoundError like `state`."""
-        self.state(number, owner)
+    def newest(self, owner: str) -> State | None:
+        """How the newest job of `owner` is; None when there is none that is remembered."""
         with self._lock:
-            self._give_up(number)
-            self._known.pop(number, None)
+            self._forget()
+            own = [number for number, one in self._jobs.items() if one.owner == owner]
+            return self._find(own[-1], owner).state if own else None
+
+    def cancel(self, number: str, owner: str) -> State:
+        """End job `number` of `owner` if it still runs. Raises NotFoundError."""
+        with self._lock:
+            running = self._find(number, owner)
+            self._end(running, "cancelled", "it was cancelled")
+            return running.state
 
     def close(self) -> None:
-        """End what runs."""
+        """End whatever runs: the page goes."""
         with self._lock:
-            if self._running:
-                self._give_up(self._running)
+            for one in self._jobs.values():
+                self._end(one, "cancelled", "the page was stopped")
 
-    def _give_up(self, number: str) -> None:
-        state = self._known.get(number)
-        if number == self._running and self._process is not None:
-            self._process.terminate()
-            self._running = ""
-        if state is not None and state.state == "running":
-            state.state, state.error = "failed", "given up"
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        except OSError as error:
+            raise RingfenceError(f"the comparison can't be started: {error.strerror or error}") from error
+
+    def _find(self, number: str, owner: str) -> _Running:
+        found = self._jobs.get(number)
+        if found is None or found.owner != owner:
+            raise NotFoundError("there is no such comparison (any more)")
+        found.asked = self._clock()
+        return found
 
     def _forget(self) -> None:
+        """Drop answers that are old or too many; never one that is still awaited."""
         now = self._clock()
-        over = [number for number, one in self._known.items() if one.state != "running" and now >= one.asked + KEPT]
-        for number in [*over, *[one for one in self._known if one != self._running][: -MOST_KEPT + 1]]:
-            self._known.pop(number, None)
+        ended = [number for number, one in self._jobs.items() if one.state.status != "running"]
+        for at, number in enumerate(ended):
+            if at < len(ended) - KEPT or now > self._jobs[number].asked + FORGOTTEN:
+                del self._jobs[number]
 
-    def _watch(self, number: str, state: JobState) -> None:
-        """End what nobody asks about."""
-        while state.state == "running":
-            if self._clock() >= state.asked + ABANDONED:
-                with self._lock:
-                    self._give_up(number)
-                return
-            time.sleep(LOOK)
+    @staticmethod
+    def _end(running: _Running, status: Status, error: str, result: Result | None = None) -> None:
+        """What a job came to; only its first end counts. Called with the lock held."""
+        if running.state.status == "running":
+            running.state = msgspec.structs.replace(running.state, status=status, error=error, result=result)
+        running.stop.set()
 
-    def _follow(self, number: str, state: JobState, process: subprocess.Popen[bytes], job: Job) -> None:
-        """Send the job, take in what the process says until it ends."""
-        assert process.stdin is not None and process.stdout is not None
-        with process:
-            with contextlib.suppress(OSError):
-                process.stdin.write(msgspec.json.encode(job) + b"\n")
-                process.stdin.flush()  # and stays open: its end would say that nobody wants the answer
-            for line in process.stdout:
-                self._take(state, line)
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-        with self._lock:
-            if state.state == "running":
-                state.state, state.error = "failed", f"the comparison ended with code {process.returncode}"
-            if self._running == number:
-                self._running, self._process = "", None
+    # --- in the job's own thread
 
-    def _take(self, state: JobState, line: bytes) -> None:
+    def _attend(self, running: _Running) -> None:
+        """Hand the question over, listen until the end, and see that nothing is left of the process."""
+        process = running.process
+        assert process is not None and process.stdin is not None and process.stdout is not None
         try:
-            said = msgspec.json.decode(line, type=Message)
-        except msgspec.MsgspecError as error:
-            said = Message(error=f"the answer is not understood: {error}")
+            with contextlib.suppress(BrokenPipeError):  # it went already: what it said, if anything, tells why
+                _write(process.stdin.fileno(), msgspec.json.encode(running.state.job) + b"\n", running.stop)
+            trouble = self._listen(running, process.stdout.fileno())
+        except (OSError, msgspec.MsgspecError) as error:
+            trouble = f"the comparison's answer can't be read: {error}"
+        _finish(process)
         with self._lock:
-            if state.state != "running":
-                return
-            if said.progress is not None:
-                state.progress = said.progress
-            if said.error is not None:
-                state.error, state.state = safe(said.error), "failed"
+            self._end(running, "failed", trouble or f"the comparison ended without an answer ({process.returncode})")
+            running.process = None
+
+    def _listen(self, running: _Running, stream: int) -> str:
+        """Take up what the process says, until it ends or is not wanted any more; returns why not, if so."""
+        begun, line, heard = self._clock(), bytearray(), 0
+        while not running.stop.is_set():
+            now = self._clock()
+            if now > running.asked + self._patience:
+                return "nobody asked how far it is, so it was ended"
+            if now > begun + LONGEST:
+                return f"it was not done after {LONGEST / 60:.0f} minutes; choose fewer days"
+            if not select.select([stream], [], [], LOOK)[0]:
+                continue
+            part = os.read(stream, 1 << 16)
+            heard += len(part)
+            if not part:
+                return ""
+            if heard > MOST_ANSWER:
+                return "the answer is too long; choose fewer days"
+            line += part
+            while (end := line.find(b"\n")) >= 0:
+                self._hear(running, msgspec.json.decode(bytes(line[:end]), type=Message))
+                del line[: end + 1]
+        return ""
+
+    def _hear(self, running: _Running, said: Message) -> None:
+        with self._lock:
             if said.result is not None:
-                state.result, state.progress, state.state = said.result, 1.0, "done"
+                running.state = msgspec.structs.replace(running.state, progress=1.0)
+                self._end(running, "done", "", said.result)
+            elif said.error is not None:
+                self._end(running, "failed", said.error)
+            elif said.progress is not None and running.state.status == "running":
+                running.state = msgspec.structs.replace(running.state, progress=said.progress)
 
 
-def job_of(web: Web, text: str, days: float) -> Job:
-    """What to compare: the policy `text` with the one in force, over the last `days`, the whitelist as it is now."""
-    ledger, now = web.readers.ledger(), web.clock()
-    newest = ledger.policy()
-    entries = [*ledger.whitelist(now), *_fixed(web)]
-    entries += [AllowEntry(target=one, note="protected", addresses=(one,)) for one in web.settings.protect.addresses]
-    return Job(
-        ledger=str(web.settings.ledger.path), before=newest.text if newest is not None else "", after=text, days=days,
-        now=now, whitelist=tuple(map(_entry, entries)), own=tuple(sorted(own_addresses())),
-        capacity=web.settings.detector.capacity,
-    )  # fmt: skip
+def _write(stream: int, text: bytes, stop: threading.Event) -> None:
+    """Write all of `text`, unless told to stop before."""
+    os.set_blocking(stream, False)
+    rest = memoryview(text)
+    while rest and not stop.is_set():
+        if select.select([], [stream], [], LOOK)[1]:
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[os.write(stream, rest) :]
 
 
-def _fixed(web: Web) -> list[AllowEntry]:
-    """The entries of the policy in force, with the addresses that its host names stand for, as far as that is known."""
-    from ringfence.answers import AllowRow
-
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    """End the process, gently at first; its own children end with it."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+    if process.poll() is None:
+        process.terminate()
     try:
-        rows = web.guard.ask_for_page(list[AllowRow], "whitelist")
-    except RingfenceError:
-        return []
-    return [AllowEntry(target=row.target, author=POLICY, addresses=row.addresses) for row in rows if row.fixed]
-
-
-def _entry(entry: AllowEntry) -> Entry:
-    expires = None if entry.expires == FOREVER else entry.expires
-    return Entry(
-        target=entry.target, service=entry.service, note=entry.note, author=entry.author, created=entry.created,
-        expires=expires, addresses=entry.addresses or (entry.target,),
-    )  # fmt: skip
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

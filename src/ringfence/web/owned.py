@@ -57,7 +57,9 @@ class Owned:
         """The newest bans that concern these accounts. Raises LedgerError."""
         with self._lock:
             self._follow(STEPS)
-            return self._readers.ledger().holder_bans(self._index, accounts, running=running, limit=limit, cursor=cursor)
+            return self._readers.ledger().holder_bans(
+                self._index, accounts, running=running, limit=limit, cursor=cursor
+            )
 
     def _follow(self, steps: int) -> None:
         ledger = self._readers.ledger()

@@ -87,6 +87,10 @@ class Sessions:
             session is each for each in self._sessions.values()
         )
 
+    def count(self, now: float) -> int:
+        """How many sessions run."""
+        return sum(now < min(one.seen + self._idle, one.began + self._longest) for one in list(self._sessions.values()))
+
     def close(self, session: Session) -> None:
         """End one session."""
         self._sessions = OrderedDict((key, each) for key, each in self._sessions.items() if each is not session)

@@ -15,7 +15,6 @@ from ringfence.people_answers import Decided, RequestRow
 from ringfence.web.access import Permission, Visitor, require
 from ringfence.web.api.answering import (
     Continued,
-    Force,
     Forced,
     Limit,
     Note,

@@ -54,9 +54,7 @@ Trial = Annotated[
 ]
 Number = Annotated[int, PathParameter(ge=1, le=LARGEST_NUMBER)]
 
-Seconds = (
-    Annotated[float, Meta(ge=1, le=TEN_YEARS, description="From now on; null: until lifted or removed.")] | None
-)
+Seconds = Annotated[float, Meta(ge=1, le=TEN_YEARS, description="From now on; null: until lifted or removed.")] | None
 TrialSeconds = (
     Annotated[
         float,

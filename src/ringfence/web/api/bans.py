@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from litestar.exceptions import ClientException
+from litestar.params import QueryParameter
 from msgspec import Meta, Struct, structs
 
 from ringfence.answers import Banned, BanRow, EventRow, Lifted
@@ -45,6 +46,9 @@ MOST_PACKETS: Final = 200
 BAN_PLACES: Final = {
     "since": (NUMBER, NUMBER), "until": (END, NUMBER), "target": (TEXT, NUMBER), "service": (TEXT, NUMBER),
 }  # fmt: skip
+
+
+StateOfBan = Annotated[BanState | None, QueryParameter(name="state")]
 
 
 class NewBan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,7 +100,7 @@ class BanDetail(Struct, frozen=True, kw_only=True):
 @read("/bans", Permission.SEE, Permission.OWN, tag="bans")
 def bans(
     web: Parts, visitor: Who, show: Running = "running", target: Text = "", network: Text = "", service: Service = "",
-    state: BanState | None = None, rule: Text = "", author: Text = "", account: Text = "", sort: BanSort = "since",
+    ban_state: StateOfBan = None, rule: Text = "", author: Text = "", account: Text = "", sort: BanSort = "since",
     ascending: Ascending = False, count: bool = False, limit: Limit = 50, cursor: Continued = "",
 ) -> Listing[ListedBanRow]:  # fmt: skip
     """The list of bans: those that run, those that ended, or all.
@@ -106,7 +110,7 @@ def bans(
     concerns their accounts, newest first; they can only choose between running bans and all.
     """
     if not visitor.may(Permission.SEE):
-        if (target, network, service, state, rule, author, account, sort, ascending) != ("",) * 3 + (
+        if (target, network, service, ban_state, rule, author, account, sort, ascending) != ("",) * 3 + (
             None, "", "", "", "since", False,
         ):  # fmt: skip
             raise ClientException("account holders can't filter or sort this list")
@@ -114,7 +118,7 @@ def bans(
         own = web.owned.bans(visitor.accounts, running=show == "running", limit=limit, cursor=place)
         return listing(own.rows, _for_holder, "own bans", own.next)
     wanted = BanFilter(
-        text=target, network=network_of(network), service=service, state=state, rule=rule, author=author,
+        text=target, network=network_of(network), service=service, state=ban_state, rule=rule, author=author,
         account=account, show=show,
     )  # fmt: skip
     ledger, name = web.readers.ledger(), f"bans {sort} {ascending}"

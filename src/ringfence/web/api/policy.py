@@ -28,7 +28,8 @@ from ringfence.web.api.answering import (
     trial_of,
 )
 from ringfence.web.api.paging import NUMBER, Listing, paged
-from ringfence.web.jobs import JobState, job_of
+from ringfence.web.comparing import job_of
+from ringfence.web.jobs import State, Status
 from ringfence.web.pages.showing import Parts, Who
 from ringfence.web.web import Web
 from ringfence.whatif import Result
@@ -84,10 +85,10 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 class WhatIfState(Struct, frozen=True, kw_only=True):
-    """How far a comparison is. `state`: running, done or failed; `progress`: 0 to 1; `error`: why it failed."""
+    """How far a comparison is. `progress`: 0 to 1; `error`: why there is no result."""
 
     id: str
-    state: str
+    status: Status
     progress: float
     error: str = ""
     result: Result | None = None
@@ -160,30 +161,30 @@ def switch(web: Parts, visitor: Who, name: Annotated[str, PathParameter(max_leng
 def what_if(web: Parts, visitor: Who, data: WhatIf) -> WhatIfState:
     """Begin to work out who would have been banned additionally or no longer, had this policy been in force.
 
-    Ask for the answer by the id; a comparison that nobody asks about for 30 seconds is given up. There is one at a time:
+    Ask for the answer by the id; a comparison that nobody asks about for a minute is given up. There is one at a time:
     yours takes the place of an earlier one of yours, while somebody else's runs this is refused (409).
     """
-    number = web.jobs.start(job_of(web, data.text, data.days), visitor.name)
-    return _state(number, web.jobs.state(number, visitor.name))
+    load_policy(data.text, "policy", services=web.guard.pulse().services)
+    job = job_of(web, _revision(web, None).text, data.text, data.days)
+    return _state(web.jobs.state(web.jobs.start(job, visitor.name), visitor.name))
 
 
 @read("/what-if/{number:str}", GOVERN, tag="policy")
 def what_if_state(web: Parts, visitor: Who, number: Annotated[str, PathParameter(max_length=64)]) -> WhatIfState:
-    """How far a comparison of yours is, and its result when it is done. It is kept for ten minutes."""
-    return _state(number, web.jobs.state(number, visitor.name))
+    """How far a comparison of yours is, and its result when it is done; that is kept for a while."""
+    return _state(web.jobs.state(number, visitor.name))
 
 
 @remove("/what-if/{number:str}", GOVERN, tag="policy")
-def what_if_end(web: Parts, visitor: Who, number: Annotated[str, PathParameter(max_length=64)]) -> Done:
-    """Give a comparison up, or forget its result."""
-    web.jobs.end(number, visitor.name)
-    return Done(message="the comparison is given up")
+def what_if_end(web: Parts, visitor: Who, number: Annotated[str, PathParameter(max_length=64)]) -> WhatIfState:
+    """Give a comparison of yours up."""
+    return _state(web.jobs.cancel(number, visitor.name))
 
 
-def _state(number: str, state: JobState) -> WhatIfState:
+def _state(state: State) -> WhatIfState:
     return WhatIfState(
-        id=number, state=state.state, progress=state.progress, error=state.error, result=state.result
-    )  # fmt: skip
+        id=state.id, status=state.status, progress=state.progress, error=state.error, result=state.result
+    )
 
 
 def _revision(web: Web, number: int | None) -> PolicyRevision:

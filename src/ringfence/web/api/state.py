@@ -55,7 +55,7 @@ def me(visitor: Who) -> Myself:
 def pulse(web: Parts) -> Pulse:
     """How the guard is, in short.
 
-    `guarded` is true only when nothing at all is in `problems`. At most two seconds old; cheap enough to be asked often.
+    `guarded` is true only when nothing at all is in `problems`. At most two seconds old; cheap to ask for.
     """
     return web.guard.pulse()
 
