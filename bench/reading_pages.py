@@ -19,7 +19,7 @@ from ringfence.ledger.listed import AttackFilter, AttackSort, BanFilter, BanSort
 
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
-ROUNDS: Final = 15
+ROUNDS: Final = 8
 MILLISECONDS: Final = 1000
 ATTACK_SORTS: Final[tuple[AttackSort, ...]] = ("attempts", "last_seen", "first_seen", "address")
 BAN_SORTS: Final[tuple[BanSort, ...]] = ("since", "until", "target", "service")

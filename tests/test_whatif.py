@@ -102,8 +102,8 @@ CHANGES: list[tuple[str, str, dict[str, str | None]]] = [
 events_of_an_attack = st.lists(
     st.builds(
         event,
-        st.integers(-90_000, 80_000).map(float) | st.integers(0, 2_000).map(float),
-        st.sampled_from(ADDRESSES),
+        st.integers(-90_000, 80_000).map(float) | st.integers(0, 2_000).map(float) | st.integers(0, 400).map(float),
+        st.sampled_from([*ADDRESSES, *ADDRESSES[:1] * 4]),
         service=st.sampled_from(["ssh", "sip", "imap"]),
         account=st.sampled_from(["root", "anna", ""]),
         failed=st.sampled_from([True, True, True, True, False]),
@@ -156,6 +156,21 @@ def test_the_answer_is_what_two_detectors_say_about_all_events(
     assert {(row.target, row.service) for row in answer.removed} == old - new
     assert answer.added_total == len(new - old)
     assert answer.removed_total == len(old - new)
+
+
+@pytest.mark.parametrize(("closing", "later"), [("ssh", "sip"), ("sip", "ssh")])
+def test_a_ban_of_everything_stands_in_the_way_of_later_ones(tmp_path: Path, closing: str, later: str) -> None:
+    """What one service's rule closed for a day needs no ban of another service, in whatever order these are judged."""
+    before = set_rule(SMALL, "few", closing, {"scope": "all", "ban": "1d"})
+    after = set_rule(before, "few", later, {"failures": "2"})
+    tries = [event(time, "192.0.2.1", service=closing) for time in range(5)]
+    tries += [event(100 + time, "192.0.2.1", service=later) for time in range(2)]
+    tries += [event(200 + time, "192.0.2.2", service=later) for time in range(2)]
+    question = job(tmp_path, tries, before, after)
+    answer = asked(question)
+    assert naive(question, tries, after) == {("192.0.2.1", EVERY), ("192.0.2.2", later)}
+    assert [(row.target, row.service) for row in answer.added] == [("192.0.2.2", later)]
+    assert answer.removed == ()
 
 
 def test_each_row_tells_who_it_was_and_whether_they_also_logged_in(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from ringfence import errors
 from ringfence.errors import RefusedError, RingfenceError, UnreachableError
 from ringfence.own import canonical, ssh_client
 from ringfence.render import safe
+from ringfence.unprivileged import Identity
 
 GROUP = "ringfence"
 MAX_REQUEST = 1 << 20
@@ -133,19 +134,20 @@ def _arguments(name: str, method: Callable[..., Any]) -> type[Struct]:
 
 
 class ControlServer:
-    """Serves the commands of a `Table` on `path` until closed. `web_uid`: the user that the page runs as."""
+    """Serves the commands of a `Table` on `path` until closed. `page`: who the page's process is, if not ourselves."""
 
-    def __init__(self, path: Path, table: Table, *, group: str = GROUP, web_uid: int | None = None) -> None:
+    def __init__(self, path: Path, table: Table, *, group: str = GROUP, page: Identity | None = None) -> None:
         self.path = path
         self._table = table
         self._group = group_id(group)
-        self._web_uid = web_uid
+        self._page = page
         self._server: asyncio.Server | None = None
         self._callers: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Bind the socket, owned root:ringfence 0660. Raises RingfenceError when another guard answers on it."""
-        listener = _bind(self.path, self._group)
+        # Where the group does not exist, the page's own one, which nobody else is in.
+        listener = _bind(self.path, self._page.gid if self._group is None and self._page else self._group)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MAX_REQUEST)
 
     async def close(self) -> None:
@@ -184,17 +186,20 @@ class ControlServer:
     def _peer(self, writer: asyncio.StreamWriter) -> tuple[int, int]:
         """The pid and uid of who asks. Raises UnreachableError for whom we don't know."""
         pid, uid, gid = peer_credentials(writer.get_extra_info("socket"))
-        if uid != self._web_uid and not permitted(uid, gid, self._group):
+        if not self._is_page(uid) and not permitted(uid, gid, self._group):
             raise UnreachableError(
                 f"user {user_name(uid)} may not command the guard: be root or a member of the group {GROUP!r}"
             )
         return pid, uid
 
+    def _is_page(self, uid: int) -> bool:
+        return self._page is not None and uid == self._page.uid
+
     def _caller(self, pid: int, uid: int, behalf: Behalf | None) -> Caller:
         """Who gives the command. Raises RefusedError when the peer may not speak for others."""
         if behalf is None:
             return Caller(user=user_name(uid), uid=uid, pid=pid, ssh_client=ssh_client(pid))
-        if uid not in (0, os.geteuid(), self._web_uid):
+        if uid not in (0, os.geteuid()) and not self._is_page(uid):
             raise RefusedError(f"user {user_name(uid)} may not give commands in the name of others")
         address = canonical(behalf.address)
         if address is None and behalf.address:

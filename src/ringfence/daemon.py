@@ -75,9 +75,7 @@ class Daemon:
         sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
-        server = ControlServer(
-            settings.control.socket, table, group=settings.control.group, web_uid=page.uid if page else None
-        )
+        server = ControlServer(settings.control.socket, table, group=settings.control.group, page=page)
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()
         try:
@@ -304,9 +302,10 @@ def take_policy_file(guard: Guard) -> None:
 
 
 def give_back() -> None:
-    """Return to the system what was needed for a moment only, such as for compiling the patterns (malloc_trim(3))."""
-    with contextlib.suppress(AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    """Return to the system what only the start needed, where the C library can do that: malloc_trim(3)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def greet(guard: Guard) -> None:

@@ -79,6 +79,7 @@ class Pipeline:
             self.pending = self._read(most)
         if self.pending is None:
             self.enforce_waiting()
+            self._ledger.tally()
             return False
         self._commit(self.pending)
         return True

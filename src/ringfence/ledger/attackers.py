@@ -74,6 +74,10 @@ class AttackerStore(EventStore):
             mask = 1 << bits[service] if service in bits else 0
         return {"harmless": harmless, "mask": mask, "text": text, "since": since}
 
+    def service_names(self) -> list[str]:
+        """The services that anything was ever seen of."""
+        return [name for _, name in self._rows("services")]
+
     def _service_names(self) -> dict[int, str]:
         return dict(self._rows("services"))
 

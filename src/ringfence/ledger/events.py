@@ -2,8 +2,8 @@
 
 An event row carries the number of the event of the same address recorded before it, so a timeline is a walk along
 the chain. What is told of attackers, of blocks of time and of statistics is brought up to date by *folding*: one
-statement over all events above the `folded` mark, in the same transaction that moves the mark. Live, every batch is
-folded at once; while catching up, every FOLD events, which is what makes it cheap.
+statement over all events above the `folded` mark, in the same transaction that moves the mark. Live, that is done as
+soon as what was decided is in the kernel (`Ledger.tally`); while catching up, every FOLD events, which makes it cheap.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from ringfence.model import Event
 
 FOLD: Final = 65_536
 """Events that may wait to be folded."""
-LIVE: Final = 1_000
-"""A batch smaller than this is folded at once."""
 CACHED_ADDRESSES: Final = 65_536
 CACHED_CONTEXTS: Final = 4_096
 MOST_CONTEXTS: Final = 65_536

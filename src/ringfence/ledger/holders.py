@@ -29,11 +29,12 @@ MONTH: Final = 30 * 86_400.0
 STEP: Final = 20_000
 """Events that one step of following looks at: some hundredths of a second."""
 MOST_EVENTS: Final = 500_000
-"""Events remembered of all accounts together; each has its share, at least FEWEST and at most 10,000: the newest."""
+"""Events remembered of all accounts together; each has its share, from FEWEST to MOST_EVENTS_OF_ONE: the newest."""
 MOST_ADDRESSES: Final = 100_000
 """The same for addresses: those that tried the account last."""
 FEWEST: Final = 20
-MOST_OF_ONE: Final = 10_000
+MOST_EVENTS_OF_ONE: Final = 10_000
+MOST_ADDRESSES_OF_ONE: Final = 1_000
 MOST_BANS: Final = 1_000
 """Bans of one holder that are looked at: the newest ones."""
 
@@ -119,9 +120,8 @@ class AccountIndex:
 
     def _follow(self, ledger: AccountStore, held: dict[str, _Held], after: int, upto: int) -> int:
         count = max(1, len(self._held) + len(self._fresh))
-        events, addresses = (
-            max(FEWEST, min(MOST_OF_ONE, most // count)) for most in (MOST_EVENTS, MOST_ADDRESSES)
-        )  # fmt: skip
+        events = max(FEWEST, min(MOST_EVENTS_OF_ONE, MOST_EVENTS // count))
+        addresses = max(FEWEST, min(MOST_ADDRESSES_OF_ONE, MOST_ADDRESSES // count))
         for number, time, address, account in ledger.accounts_tried(after, upto):
             for name in names_of(account):
                 if name in held:

@@ -9,7 +9,7 @@ import msgspec
 
 from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
-from ringfence.ledger.events import FOLD, LIVE, storable
+from ringfence.ledger.events import FOLD, storable
 from ringfence.ledger.facts import Recorded, ReportMark
 from ringfence.ledger.feeds import FeedStore
 from ringfence.ledger.opening import check_header, ensure_file
@@ -91,7 +91,7 @@ class Ledger(PeopleStore, FeedStore):
             if mark is not None:
                 self._run("insert_reported", (mark.token, mark.key, now, mark.events))
             draft = self._judge(verdicts, events, now)
-            if len(events) < LIVE or self._unfolded() >= FOLD:
+            if self._unfolded() >= FOLD:
                 self._fold(now)
                 self._keep_within(now)
         draft.evicted.update((ban.id, ban) for ban in self._untold)
@@ -100,6 +100,13 @@ class Ledger(PeopleStore, FeedStore):
             wanted=list(draft.wanted.values()), evicted=list(draft.evicted.values()),
             expired=list(draft.expired.values()),
         )  # fmt: skip
+
+    def tally(self) -> None:
+        """Bring attackers, charts and statistics up to the last event: when what was decided is in force already."""
+        if self._stale or self._unfolded():
+            with self._writing():
+                self._fold(self._now)
+                self._keep_within(self._now)
 
     def _keep_within(self, now: float) -> None:
         """While more comes in than `prune` can take, record itself makes room: twice as much as it brought."""

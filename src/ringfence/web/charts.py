@@ -18,6 +18,7 @@ OTHERS: Final = "others"
 STEPS: Final = (60, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
 MOST_SLOTS: Final = 400
 MOST_BARS: Final = 120
+FEWEST_BARS: Final = 30
 LONGEST: Final = 31 * 86_400.0
 
 
@@ -124,6 +125,8 @@ def bars_of(ledger: Ledger, target: str, first: float, last: float) -> Bars:
     for slot in ledger.events_in_time(target, begin, step):
         counts[int(slot.time)] += slot.count
     highest = max(counts.values(), default=1)
+    # A single bar would be as broad as the page.
+    begin = min(begin, math.floor(last / step) * step - (FEWEST_BARS - 1) * step)
     times = range(int(begin), int(last) + 1, step)
     bars = [Bar(time, counts[time], round(100 * counts[time] / highest, 1)) for time in times]
     return Bars(step, bars, sum(counts.values()))
@@ -133,15 +136,15 @@ def _lines(slots: Sequence[Slot], first: float, step: int, count: int) -> list[L
     totals = Counter[str]()
     for slot in slots:
         totals[slot.service] += slot.count
-    apart = [name for name, _ in totals.most_common(APART)]
-    lines = [
-        Line(name, _counts([one for one in slots if one.service == name], first, step, count), totals[name])
-        for name in apart
-    ]
-    rest = [slot for slot in slots if slot.service not in apart]
-    if rest:
-        name = f"{OTHERS} ({len(totals) - len(apart)})"
-        lines.append(Line(name, _counts(rest, first, step, count), sum(slot.count for slot in rest)))
+    apart = {name: [0] * count for name, _ in totals.most_common(APART)}
+    rest = [0] * count
+    for slot in slots:
+        at = int((slot.time - first) // step)
+        if 0 <= at < count:
+            apart.get(slot.service, rest)[at] += slot.count
+    lines = [Line(name, counts, sum(counts)) for name, counts in apart.items()]
+    if len(totals) > len(apart):
+        lines.append(Line(f"{OTHERS} ({len(totals) - len(apart)})", rest, sum(rest)))
     return lines
 
 

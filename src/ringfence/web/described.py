@@ -118,8 +118,10 @@ def _parameter(parameter: dict[str, Any]) -> Field:
 
 
 def _reply(status: str, reply: dict[str, Any]) -> Reply:
-    media, content = next(iter(reply.get("content", {}).items()), ("", {}))
-    kind = kind_of(content["schema"]) if content.get("schema") else Kind("nothing")
+    contents: dict[str, dict[str, Any]] = reply.get("content") or {}
+    media = next(iter(contents), "")
+    schema = contents[media].get("schema") if media else None
+    kind = kind_of(schema) if schema else Kind("nothing")
     return Reply(status=status, words=reply.get("description", ""), kind=kind, media=media)
 
 

@@ -91,7 +91,7 @@ class Description:
 def document(app: Litestar) -> dict[str, Any]:
     """The OpenAPI document: what the framework says, with rights and better words."""
     schema = app.openapi_schema.to_schema()
-    rights = {(path, method): _rights(handler) for path, handler in _handlers(app) for method in handler.http_methods}
+    rights = {(path, str(method)): _rights(handler) for path, handler in _handlers(app) for method in handler.http_methods}
     for path, item in schema["paths"].items():
         for method in METHODS:
             if method in item:

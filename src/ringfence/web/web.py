@@ -16,10 +16,12 @@ from ringfence.settings import Settings
 from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
 from ringfence.web.counting import Counts
+from ringfence.web.countries import Countries
 from ringfence.web.description import Description
 from ringfence.web.feeding import Feeds
 from ringfence.web.inforce import InForce
 from ringfence.web.jobs import Jobs
+from ringfence.web.kept import Kept
 from ringfence.web.live import Live
 from ringfence.web.measuring import Latencies
 from ringfence.web.owned import Owned
@@ -114,8 +116,10 @@ class Web:
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()
-        self.guesses = Tries()
+        self.countries = Countries(settings.web.countries)
         self.in_force = InForce()
+        self.kept = Kept()
+        self.guesses = Tries()
         self.feeds = Feeds(self.readers, clock)
         self.latencies = Latencies()
         self.description = Description()
@@ -145,7 +149,7 @@ class Web:
         """The page `name` with what every page shows."""
         common: dict[str, Any] = {
             "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
-            "own": visitor.address, "csrf": visitor.session.csrf if visitor.session is not None else "",
+            "own": visitor.address, "place": self.countries.of, "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None:
             common["flashes"] = visitor.session.told()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ringfence.web.pages import (
+    address,
+    attacks,
     audit,
     ban,
     bans,
@@ -13,6 +15,7 @@ from ringfence.web.pages import (
     lockdown,
     login,
     mine,
+    overview,
     people,
     shell,
     trials,
@@ -20,7 +23,8 @@ from ringfence.web.pages import (
     whitelist,
 )
 
-ROUTES: list[Any] = [
-    *login.ROUTES, *shell.ROUTES, *bans.ROUTES, *ban.ROUTES, *whitelist.ROUTES, *lockdown.ROUTES, *trials.ROUTES,
-    *mine.ROUTES, *warnings.ROUTES, *diagnostics.ROUTES, *audit.ROUTES, *people.ROUTES, *keys.ROUTES,
-]  # fmt: skip
+SUBJECTS = (
+    login, shell, overview, attacks, address, bans, ban, whitelist, lockdown, trials, mine, warnings, diagnostics,
+    audit, people, keys,
+)  # fmt: skip
+ROUTES: list[Any] = [route for subject in SUBJECTS for route in subject.ROUTES]

@@ -54,7 +54,8 @@ def bans_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
         request, "bans", query=query, shown=shown, wanted=wanted, sort=sort, descending=descending,
         lines=lines_of(web, page.rows, visitor), total=counted(count), more=query.more(page.next),
         first=query.first(), here=whole(request), states=STATES.get(shown, ()),
-        filtered=wanted != BanFilter(show=wanted.show), undo=web.settings.web.undo, requests=ledger.requests(limit=MOST_REQUESTS),
+        filtered=wanted != BanFilter(show=wanted.show), undo=web.settings.web.undo,
+        requests=ledger.requests(limit=MOST_REQUESTS),
     )  # fmt: skip
 
 

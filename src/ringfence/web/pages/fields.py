@@ -10,7 +10,7 @@ import binascii
 import ipaddress
 import math
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -32,7 +32,7 @@ class Query:
 
     def __init__(self, request: Asked) -> None:
         self._path: str = request.url.path
-        self._given = {name: value.strip()[:LONGEST] for name, value in request.query_params.items()}
+        self._given: dict[str, str] = {name: value.strip()[:LONGEST] for name, value in request.query_params.items()}
 
     def text(self, name: str) -> str:
         """The filter `name`, empty when it is not given."""
@@ -115,6 +115,7 @@ def forced(form: Form) -> bool:
     return form["word"] == "lockout"
 
 
-def whole(request: Any) -> str:
+def whole(request: Asked) -> str:
     """The path of this view with its query: where a form brings its sender back to."""
-    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    path, query = str(request.url.path), str(request.url.query)
+    return f"{path}?{query}" if query else path

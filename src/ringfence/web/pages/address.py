@@ -1,0 +1,162 @@
+"""The page of one address or network: what it did and when, how near the rules are, why it is banned or not."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+from msgspec import Struct
+
+from ringfence.answers import BanRow, Explanation, Lifted
+from ringfence.errors import NotFoundError, RingfenceError, UnreachableError
+from ringfence.ledger import Ledger
+from ringfence.ledger.cover import within
+from ringfence.ledger.listed import AttackFilter, Count, EventFilter, ListedAttacker, ListedEvent, Page
+from ringfence.render import plural
+from ringfence.web.access import Permission, Visitor, needs
+from ringfence.web.attackquery import target_in
+from ringfence.web.charts import Bars, bars_of
+from ringfence.web.cursors import cursor_of, cursor_text
+from ringfence.web.pages.attacks import LENGTHS, count_text, services_seen
+from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, go, show
+from ringfence.web.web import Web
+
+EVENTS: Final = 100
+NEIGHBOURS: Final = 20
+EVIDENCE: Final = 20
+OUTCOMES: Final = {"failed": True, "succeeded": False}
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What the ledger knows of an address, or of all addresses of a network: `addresses` are the worst of them."""
+
+    attempts: int
+    successes: int
+    first: float
+    last: float
+    level: str
+    services: list[str]
+    accounts: list[str]
+    addresses: list[ListedAttacker] = []
+    count: Count = Count(1)
+
+
+@get("/attacks/{path:path}", opt=needs(Permission.SEE), sync_to_thread=True)
+def address(request: Asked, web: Parts, visitor: Who, path: FromPath[str]) -> Response[str] | Redirect:
+    """Everything about one address or network."""
+    asked = str(path).strip("/")
+    target = target_in(asked)
+    if target is None:
+        raise NotFoundError(f"{asked[:100]} is no address and no network (such as 203.0.113.0/24)")
+    if target != asked:
+        return go(f"/attacks/{target}")
+    ledger = web.readers.ledger()
+    seen = _seen(ledger, target, web.in_force.harmless(ledger))
+    explanation, silent = _explained(web, visitor, target)
+    wanted, sent = _wanted_events(request)
+    page = _events(ledger, target, wanted, request.query_params.get("cursor", ""))
+    more = {**sent, "cursor": cursor_text(page.next)}
+    return show(
+        request, "address", target=target, network="/" in target, seen=seen, explanation=explanation, silent=silent,
+        bars=_bars(ledger, target, seen), events=page.rows, sent=sent, lengths=LENGTHS,
+        more=_path(target, more) if page.next else "",
+        first=_path(target, sent) if "cursor" in request.query_params else "",
+        here=(bool(visitor.address) and within(visitor.address, target)) or visitor.address == target, count=count_text(seen.count) if seen else "", services=services_seen(ledger),
+        bans=_bans(ledger, target, explanation), histories=_histories(ledger, explanation),
+    )  # fmt: skip
+
+
+def _path(target: str, fields: dict[str, str]) -> str:
+    query = urlencode({name: value for name, value in fields.items() if value})
+    return f"/attacks/{target}" + (f"?{query}" if query else "") + "#events"
+
+
+def _seen(ledger: Ledger, target: str, harmless: int) -> Seen | None:
+    """The sum over a network counts the worst NEIGHBOURS addresses; nearly always that is all of them."""
+    if "/" not in target:
+        row = ledger.listed_attacker(target, harmless=harmless)
+        return _sum([row], Count(1)) if row is not None else None
+    wanted = AttackFilter(network=target, harmless=harmless)
+    rows = ledger.attack_page(wanted, "attempts", limit=NEIGHBOURS).rows
+    return _sum(rows, ledger.attack_count(wanted)) if rows else None
+
+
+def _sum(rows: list[ListedAttacker], count: Count) -> Seen:
+    return Seen(
+        attempts=sum(row.attempts for row in rows), successes=sum(row.successes for row in rows),
+        first=min(row.first_seen for row in rows), last=max(row.last_seen for row in rows),
+        level="threatening" if any(row.level == "threatening" for row in rows) else "harmless",
+        services=sorted({name for row in rows for name in row.services}),
+        accounts=list(dict.fromkeys(name for row in rows for name in row.accounts))[:NEIGHBOURS],
+        addresses=rows, count=count,
+    )  # fmt: skip
+
+
+def _explained(web: Web, visitor: Visitor, target: str) -> tuple[Explanation | None, str]:
+    """What the guard says, or why it says nothing."""
+    try:
+        return web.guard.ask(Explanation, visitor, "explain", address=target, limit=EVIDENCE), ""
+    except UnreachableError as error:
+        return None, str(error)
+    except RingfenceError as error:
+        return None, f"the guard can't tell: {error}"
+
+
+def _wanted_events(request: Asked) -> tuple[EventFilter, dict[str, str]]:
+    sent = {name: request.query_params.get(name, "").strip()[:200] for name in ("service", "outcome", "account")}
+    if sent["outcome"] not in OUTCOMES:
+        sent["outcome"] = ""
+    return EventFilter(service=sent["service"], failed=OUTCOMES.get(sent["outcome"]), account=sent["account"]), sent
+
+
+def _events(ledger: Ledger, target: str, wanted: EventFilter, cursor: str) -> Page[ListedEvent]:
+    place = cursor_of(cursor, 1)
+    if place is not None and not isinstance(place[0], int):
+        place = None
+    if "/" in target:
+        return ledger.network_events(target, wanted, limit=EVENTS, cursor=place)
+    return ledger.event_page(target, wanted, limit=EVENTS, cursor=place)
+
+
+def _bars(ledger: Ledger, target: str, seen: Seen | None) -> Bars | None:
+    return bars_of(ledger, target, seen.first, seen.last) if seen and seen.attempts else None
+
+
+def _bans(ledger: Ledger, target: str, explanation: Explanation | None) -> list[BanRow]:
+    """The bans that hold it, running ones first; without the guard only those aimed at it exactly."""
+    if explanation is not None:
+        return [*explanation.bans, *explanation.earlier]
+    return [BanRow.of(ban) for ban in reversed(ledger.history(target))][:NEIGHBOURS]
+
+
+def _histories(ledger: Ledger, explanation: Explanation | None) -> dict[int, list[Any]]:
+    """What happened to each running ban, by its number."""
+    return {row.id: ledger.changes(row.id)[-NEIGHBOURS:] for row in explanation.bans} if explanation else {}
+
+
+@post("/attacks/unban", opt=needs(Permission.ACT), sync_to_thread=True)
+def unban(web: Parts, visitor: Who, form: Sent) -> Redirect:
+    """Lift bans by their numbers."""
+    lifted = web.guard.ask(Lifted, visitor, "unban_many", ids=form.numbers("id"))
+    web.guard.changed()
+    targets = ", ".join(dict.fromkeys(row.target for row in lifted.rows))
+    told = f"{plural(len(lifted.rows), 'ban')} lifted: {targets}" if lifted.rows else "No ban was running any more"
+    done(visitor, told, lifted.why)
+    return back(form, "/attacks")
+
+
+@post("/attacks/note", opt=needs(Permission.ACT), sync_to_thread=True)
+def note(web: Parts, visitor: Who, form: Sent) -> Redirect:
+    """Write a note beside a ban."""
+    numbers = form.numbers("id")
+    if not numbers:
+        raise RingfenceError("a note is kept with a ban, and none was named")
+    row = web.guard.ask(BanRow, visitor, "note_ban", id=numbers[0], note=form["note"])
+    done(visitor, f"The note on the ban of {row.target} is {'kept' if row.note else 'removed'}")
+    return back(form, "/attacks")
+
+
+ROUTES: list[Any] = [address, unban, note]

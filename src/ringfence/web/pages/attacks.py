@@ -1,0 +1,158 @@
+"""The attack list: filtered, sorted, page by page, as a file; and what one does to those on it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from litestar import Response, get, post
+from litestar.response import Redirect, Stream
+
+from ringfence.answers import Allowed, Banned
+from ringfence.durations import parse_duration
+from ringfence.errors import RingfenceError
+from ringfence.ledger import Ledger
+from ringfence.ledger.listed import Count, Cursor, ListedAttacker, Page
+from ringfence.model import EVERY, FOREVER
+from ringfence.orders import is_large, named
+from ringfence.render import ban_length, plural
+from ringfence.values import parse_address
+from ringfence.web.access import Permission, needs
+from ringfence.web.attackquery import PERIODS, SHOWN, SORTS, AttackQuery, attack_query
+from ringfence.web.cursors import cursor_text
+from ringfence.web.exports import AT_ONCE, csv_parts, json_parts
+from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, show
+from ringfence.web.web import Web
+
+LENGTHS: Final = ("1h", "1d", "365d", "forever")
+"""What one click bans for."""
+FRESH: Final = (2.0, 30.0)
+"""How old a count may be, and how old while it is made anew; see `Kept`."""
+
+
+@get("/attacks", opt=needs(Permission.SEE), sync_to_thread=True)
+def attacks(request: Asked, web: Parts) -> Response[str]:
+    """The list."""
+    ledger = web.readers.ledger()
+    query = _query(request, web, ledger)
+    page = ledger.attack_page(
+        query.wanted, query.sort, descending=query.descending, limit=query.limit, cursor=query.cursor
+    )
+    return show(
+        request, "attacks", query=query, rows=page.rows, total=count_text(_count(web, query)),
+        more=query.path(cursor=cursor_text(page.next)) if page.next else "",
+        first=query.path() if query.cursor else "", services=services_seen(ledger),
+        periods=list(PERIODS), sorts=SORTS, shown=SHOWN, lengths=LENGTHS,
+    )  # fmt: skip
+
+
+def _query(request: Asked, web: Web, ledger: Ledger) -> AttackQuery:
+    sent = {name: request.query_params.get(name, "") for name in request.query_params}
+    return attack_query(sent, web.in_force.harmless(ledger), web.clock())
+
+
+def _count(web: Web, query: AttackQuery) -> Count:
+    # A period moves on with the clock, and yet it is the same question.
+    key = ("attacks", query.wanted.harmless, *(value for name, value in query.fields.items() if name not in _ORDER))
+    return web.kept.get(key, lambda: web.readers.ledger().attack_count(query.wanted), *FRESH)
+
+
+_ORDER: Final = ("sort", "order", "show")
+
+
+def count_text(count: Count) -> str:
+    """A count that may be one of at least so many."""
+    return f"{count.rows:,}" if count.exact else f"{count.rows:,}+"
+
+
+def services_seen(ledger: Ledger) -> list[str]:
+    """The services that anything was ever seen of."""
+    return sorted(ledger.service_names())
+
+
+# ---- as a file
+
+
+@get("/attacks.csv", opt=needs(Permission.SEE))
+async def attacks_csv(request: Asked, web: Parts) -> Stream:
+    """The same list, whole, for spreadsheets."""
+    pages = await _pages(request, web)
+    parts = csv_parts(pages, web.countries.of)
+    return Stream(parts, media_type="text/csv; charset=utf-8; header=present", headers=_named("csv"))
+
+
+@get("/attacks.json", opt=needs(Permission.SEE))
+async def attacks_json(request: Asked, web: Parts) -> Stream:
+    """The same list, whole, for programs."""
+    pages = await _pages(request, web)
+    return Stream(json_parts(pages, web.countries.of), media_type="application/json", headers=_named("json"))
+
+
+async def _pages(request: Asked, web: Web) -> Any:
+    """What gives one page of the list after the other."""
+    query = await asyncio.to_thread(lambda: _query(request, web, web.readers.ledger()))
+
+    def page(cursor: Cursor | None) -> Page[ListedAttacker]:
+        return web.readers.ledger().attack_page(
+            query.wanted, query.sort, descending=query.descending, limit=AT_ONCE, cursor=cursor
+        )
+
+    return page
+
+
+def _named(ending: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="ringfence-attacks.{ending}"'}
+
+
+# ---- bans and whitelist
+
+
+@post("/attacks/ban", opt={**needs(Permission.ACT), "forceable": True}, sync_to_thread=True)
+def ban(web: Parts, visitor: Who, form: Sent) -> Redirect:
+    """Ban an address or network: for one of the usual times, or as long as was typed."""
+    seconds = length_of(form["custom"] if form["length"] in ("", "custom") else form["length"])
+    trial = {"trial": web.settings.web.undo} if _risky(form["target"]) else {}
+    made = web.guard.ask(
+        Banned, visitor, "ban", target=form["target"], service=form["service"] or EVERY, seconds=seconds,
+        note=form["note"], force=form["word"] == "lockout", **trial,
+    )  # fmt: skip
+    web.guard.changed()
+    length = ban_length(FOREVER if seconds is None else seconds)
+    done(visitor, f"{made.ban.target} is banned from {named(made.ban.service)} {length}", made.why)
+    return back(form, "/attacks")
+
+
+def _risky(target: str) -> bool:
+    try:
+        found = parse_address(target)
+    except ValueError:
+        return False
+    return found is not None and is_large(found)
+
+
+def length_of(text: str) -> float | None:
+    """A length of time that was typed, in seconds; None for good. Raises RingfenceError."""
+    if not text:
+        raise RingfenceError("say for how long, such as 2h, 30d or forever")
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise RingfenceError(f"“{text[:60]}” as a length of time: {error}") from error
+    return None if seconds == FOREVER else seconds
+
+
+@post("/attacks/allow", opt=needs(Permission.ACT), sync_to_thread=True)
+def allow(web: Parts, visitor: Who, form: Sent) -> Redirect:
+    """Put an address or network on the whitelist; whatever bans it is lifted."""
+    seconds = length_of(form["custom"] or "forever")
+    made = web.guard.ask(
+        Allowed, visitor, "allow", target=form["target"], service=form["service"] or EVERY, seconds=seconds,
+        note=form["note"],
+    )  # fmt: skip
+    web.guard.changed()
+    lifted = f"; it was banned: {plural(len(made.lifted), 'ban')} lifted" if made.lifted else ""
+    done(visitor, f"{made.entry.target} is on the whitelist for {named(made.entry.service)}{lifted}", made.why)
+    return back(form, "/attacks")
+
+
+ROUTES: list[Any] = [attacks, attacks_csv, attacks_json, ban, allow]
