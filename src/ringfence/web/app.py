@@ -107,7 +107,7 @@ def make_app(web: Web) -> Litestar:
         [pages, *routers()],
         state=State({"web": web}),
         guards=[enforce],
-        middleware=[Measure(), DefineMiddleware(Recognise)],
+        middleware=[Measure(), DefineMiddleware(Recognise, exclude_http_methods=())],
         dependencies={
             "web": Provide(provide_web, sync_to_thread=False),
             "visitor": Provide(provide_visitor, sync_to_thread=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from ringfence.answers import Allowed, AllowRow, Done, LockdownRow, TrialRow
@@ -30,12 +30,12 @@ from ringfence.web.api.answering import (
     set_,
     trial_of,
 )
-from ringfence.web.api.paging import NUMBER, TEXT, Listing, paged
+from ringfence.web.api.paging import TEXT, WHOLE, Listing, paged
 from ringfence.web.pages.showing import Parts, Who
 from ringfence.web.web import Web
 
 SEE, ACT = Permission.SEE, Permission.ACT
-PLACES: Final = (NUMBER, TEXT, TEXT)
+PLACES: Final = (WHOLE, TEXT, TEXT)
 MOST_REQUESTS: Final = 10_000
 
 Host = Annotated[str, Meta(min_length=1, max_length=300, description="An address, a network or a host name.")]
@@ -84,7 +84,7 @@ def whitelist(
 
 
 @make("/whitelist", ACT, tag="whitelist", status=201)
-def allow(web: Parts, visitor: Who, data: NewEntry) -> Allowed:
+def allow(web: Parts, visitor: Who, data: JSONBody[NewEntry]) -> Allowed:
     """Put an address, a network or a host name on the whitelist; bans that it covers are lifted."""
     answer = web.guard.ask(
         Allowed, visitor, "allow", target=data.target, service=data.service, seconds=data.seconds, note=data.note
@@ -120,7 +120,7 @@ def lockdown(web: Parts, visitor: Who) -> LockdownRow:
 
 
 @set_("/lockdown", ACT, tag="lockdown")
-def lock_down(web: Parts, visitor: Who, data: NewLockdown) -> LockdownRow:
+def lock_down(web: Parts, visitor: Who, data: JSONBody[NewLockdown]) -> LockdownRow:
     """Interrupt all traffic to these services except from the whitelist, on trial."""
     answer = web.guard.ask(
         LockdownRow, visitor, "lock_down", services=data.services, seconds=data.seconds,
@@ -146,7 +146,7 @@ def end_lockdown(web: Parts, visitor: Who, trial_seconds: Trial = None) -> Lockd
 def trials(web: Parts, visitor: Who, limit: Limit = 100, cursor: Continued = "") -> Listing[TrialRow]:
     """The changes that undo themselves unless somebody confirms them."""
     rows = web.guard.ask(list[TrialRow], visitor, "trials")
-    found, next_ = paged(rows, lambda row: (row.id,), "trials", (NUMBER,), limit, cursor)
+    found, next_ = paged(rows, lambda row: (row.id,), "trials", (WHOLE,), limit, cursor)
     return Listing(rows=found, next=next_, total=len(rows))
 
 
@@ -176,17 +176,17 @@ def _end_trial(web: Web, visitor: Visitor, command: str, number: int) -> Done:
 
 @read("/requests", SEE, Permission.OWN, tag="requests")
 def requests(
-    web: Parts, visitor: Who, open_only: bool = True, limit: Limit = 100, cursor: Continued = ""
+    web: Parts, visitor: Who, open_only: FromQuery[bool] = True, limit: Limit = 100, cursor: Continued = ""
 ) -> Listing[RequestRow]:
     """Who asks for an unban; account holders see their own requests. With `open_only` those that wait for an answer."""
     user = None if visitor.may(SEE) else visitor.name
     found = web.readers.ledger().requests(open_only, user, limit=MOST_REQUESTS)
-    part, next_ = paged(found, lambda one: (-one.id,), "requests", (NUMBER,), limit, cursor)
+    part, next_ = paged(found, lambda one: (-one.id,), "requests", (WHOLE,), limit, cursor)
     return Listing(rows=[RequestRow.of(one) for one in part], next=next_, total=len(found))
 
 
 @make("/requests/{number:int}/decision", ACT, tag="requests")
-def decide(web: Parts, visitor: Who, number: Number, data: Decision) -> Decided:
+def decide(web: Parts, visitor: Who, number: Number, data: JSONBody[Decision]) -> Decided:
     """Grant or refuse a request."""
     if web.readers.ledger().request(number) is None:
         raise NotFoundError(f"there is no request {number}")

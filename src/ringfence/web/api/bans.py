@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from litestar.exceptions import ClientException
-from litestar.params import QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct, structs
 
 from ringfence.answers import Banned, BanRow, EventRow, Lifted
@@ -35,7 +35,7 @@ from ringfence.web.api.answering import (
     set_,
     trial_of,
 )
-from ringfence.web.api.paging import END, NUMBER, TEXT, Listing, continued, listing
+from ringfence.web.api.paging import END, NUMBER, TEXT, WHOLE, Listing, continued, listing
 from ringfence.web.api.rows import BanChangeRow, ListedBanRow
 from ringfence.web.api.state import NUMBERED, network_of
 from ringfence.web.pages.showing import Parts, Who
@@ -44,7 +44,7 @@ from ringfence.web.web import Web
 MOST_PACKETS: Final = 200
 """Running bans whose packets are told; the rest of a longer page has null."""
 BAN_PLACES: Final = {
-    "since": (NUMBER, NUMBER), "until": (END, NUMBER), "target": (TEXT, NUMBER), "service": (TEXT, NUMBER),
+    "since": (NUMBER, WHOLE), "until": (END, WHOLE), "target": (TEXT, WHOLE), "service": (TEXT, WHOLE),
 }  # fmt: skip
 
 
@@ -99,9 +99,9 @@ class BanDetail(Struct, frozen=True, kw_only=True):
 
 @read("/bans", Permission.SEE, Permission.OWN, tag="bans")
 def bans(
-    web: Parts, visitor: Who, show: Running = "running", target: Text = "", network: Text = "", service: Service = "",
-    ban_state: StateOfBan = None, rule: Text = "", author: Text = "", account: Text = "", sort: BanSort = "since",
-    ascending: Ascending = False, count: bool = False, limit: Limit = 50, cursor: Continued = "",
+    web: Parts, visitor: Who, show: FromQuery[Running] = "running", target: Text = "", network: Text = "", service: Service = "",
+    ban_state: StateOfBan = None, rule: Text = "", author: Text = "", account: Text = "", sort: FromQuery[BanSort] = "since",
+    ascending: Ascending = False, count: FromQuery[bool] = False, limit: Limit = 50, cursor: Continued = "",
 ) -> Listing[ListedBanRow]:  # fmt: skip
     """The list of bans: those that run, those that ended, or all.
 
@@ -144,7 +144,7 @@ def packets_of(web: Web, found: Sequence[ListedBan]) -> dict[int, int]:
 
 
 @make("/bans", Permission.ACT, tag="bans", status=201)
-def ban(web: Parts, visitor: Who, data: NewBan) -> Banned:
+def ban(web: Parts, visitor: Who, data: JSONBody[NewBan]) -> Banned:
     """Ban an address or network by hand.
 
     A network larger than /24 (IPv4) or /48 (IPv6) is banned on trial: `trial` says which one to keep, and until when.
@@ -174,7 +174,7 @@ def one_ban(web: Parts, number: Number) -> BanDetail:
 
 
 @set_("/bans/{number:int}/length", Permission.ACT, tag="bans")
-def length(web: Parts, visitor: Who, number: Number, data: BanLength) -> Banned:
+def length(web: Parts, visitor: Who, number: Number, data: JSONBody[BanLength]) -> Banned:
     """Let a running ban end at another time, counted from now."""
     answer = web.guard.ask(
         Banned, visitor, "change_ban", id=number, seconds=data.seconds, note=data.note, force=data.force,
@@ -185,7 +185,7 @@ def length(web: Parts, visitor: Who, number: Number, data: BanLength) -> Banned:
 
 
 @set_("/bans/{number:int}/note", Permission.ACT, tag="bans")
-def note(web: Parts, visitor: Who, number: Number, data: BanNote) -> BanRow:
+def note(web: Parts, visitor: Who, number: Number, data: JSONBody[BanNote]) -> BanRow:
     """Write a note beside a ban, running or ended."""
     return web.guard.ask(BanRow, visitor, "note_ban", id=number, note=data.note)
 
@@ -201,7 +201,7 @@ def lift_one(web: Parts, visitor: Who, number: Number) -> Lifted:
 
 
 @make("/bans/lift", Permission.ACT, tag="bans")
-def lift(web: Parts, visitor: Who, data: Lifting) -> Lifted:
+def lift(web: Parts, visitor: Who, data: JSONBody[Lifting]) -> Lifted:
     """Lift bans by their numbers, all of an address or network, or all there are.
 
     Numbers of bans that have ended already are passed over.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from litestar.exceptions import ClientException, ServiceUnavailableException
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, QueryParameter
+from litestar.params import FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 from msgspec import Meta, Struct
 
@@ -65,7 +65,7 @@ class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @read("/events", Permission.SEE, Permission.OWN, tag="events")
 def events(
-    web: Parts, visitor: Who, address: Text = "", service: Service = "", failed: bool | None = None, account: Text = "",
+    web: Parts, visitor: Who, address: Text = "", service: Service = "", failed: FromQuery[bool | None] = None, account: Text = "",
     since: Moment = None, limit: Limit = 100, cursor: Continued = "",
 ) -> Listing[NumberedEvent]:  # fmt: skip
     """Events, newest first: of all addresses, of one, or of a network.
@@ -93,7 +93,7 @@ def events(
     "/events", Permission.REPORT, tag="events", responses=problems(400, 401, 403, 404, 409, 413, 429, 503),
 )  # fmt: skip
 def report(
-    web: Parts, visitor: Who, data: Report,
+    web: Parts, visitor: Who, data: JSONBody[Report],
     idempotency_key: Annotated[str, HeaderParameter(name="Idempotency-Key", max_length=LONGEST_KEY)] = "",
 ) -> Reported:  # fmt: skip
     """Tell logins of the application that the token is for; they are counted and judged like lines of a log.

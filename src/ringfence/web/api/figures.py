@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from ringfence.answers import StatRow, Stats, StoreRow, stamp
@@ -51,7 +52,7 @@ def _row(row: ServiceStatistics) -> StatRow:
 
 
 @make("/statistics/reset", Permission.ACT, tag="statistics")
-def reset(web: Parts, visitor: Who, data: Reset) -> Stats:
+def reset(web: Parts, visitor: Who, data: JSONBody[Reset]) -> Stats:
     """Begin to count anew; the answer is what had been counted until then."""
     answer = web.guard.ask(Stats, visitor, "reset_statistics", service=data.service)
     web.guard.changed()

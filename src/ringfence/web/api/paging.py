@@ -14,6 +14,7 @@ from ringfence.web.cursors import cursor_of, cursor_text
 T = TypeVar("T")
 Row = TypeVar("Row")
 
+WHOLE: Final = (int,)
 NUMBER: Final = (int, float)
 TEXT: Final = (str,)
 END: Final = (int, float, str)

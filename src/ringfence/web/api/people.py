@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from litestar.exceptions import ServiceUnavailableException
-from litestar.params import PathParameter
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta, Struct
 
 from ringfence import passwords
@@ -16,7 +16,7 @@ from ringfence.model import Role, TokenScope
 from ringfence.people_answers import InvitationRow, Invited, NewToken, TokenRow, UserRow
 from ringfence.web.access import Permission, Visitor
 from ringfence.web.api.answering import Continued, Limit, Number, change, make, read, remove
-from ringfence.web.api.paging import NUMBER, TEXT, Listing, paged
+from ringfence.web.api.paging import TEXT, WHOLE, Listing, paged
 from ringfence.web.pages.login import ONE_AT_A_TIME, WAIT
 from ringfence.web.pages.showing import Parts, Who
 from ringfence.web.web import Web
@@ -82,7 +82,7 @@ def users(web: Parts, visitor: Who, limit: Limit = 100, cursor: Continued = "") 
 
 
 @make("/users", GOVERN, tag="users", status=201)
-def add_user(web: Parts, visitor: Who, data: NewUser) -> UserRow:
+def add_user(web: Parts, visitor: Who, data: JSONBody[NewUser]) -> UserRow:
     """Make a user."""
     return web.guard.ask(
         UserRow, visitor, "add_user", name=data.name, role=data.role, password_hash=_hashed(data.password, data.name),
@@ -97,7 +97,7 @@ def user(web: Parts, visitor: Who, name: PathName) -> UserRow:
 
 
 @change("/users/{name:str}", GOVERN, tag="users")
-def change_user(web: Parts, visitor: Who, name: PathName, data: UserChange) -> UserRow:
+def change_user(web: Parts, visitor: Who, name: PathName, data: JSONBody[UserChange]) -> UserRow:
     """Change what is given of a user; a new role or password ends their logins."""
     changes: dict[str, Any] = {
         field: value for field in ("role", "accounts", "may_ask", "disabled")
@@ -126,7 +126,7 @@ def links(web: Parts, visitor: Who, limit: Limit = 100, cursor: Continued = "") 
 
 
 @make("/links", GOVERN, tag="users", status=201)
-def make_link(web: Parts, visitor: Who, data: NewLink) -> Invited:
+def make_link(web: Parts, visitor: Who, data: JSONBody[NewLink]) -> Invited:
     """Make a one-time link: open /welcome/SECRET of the page to choose a password. The secret is shown this once."""
     return web.guard.ask(Invited, visitor, "invite", name=data.name, role=data.role, seconds=data.seconds)
 
@@ -141,12 +141,12 @@ def withdraw_link(web: Parts, visitor: Who, number: Annotated[str, PathParameter
 def tokens(web: Parts, visitor: Who, limit: Limit = 100, cursor: Continued = "") -> Listing[TokenRow]:
     """Every token, also those that no longer hold; none of them tells its secret."""
     rows = web.guard.ask(list[TokenRow], visitor, "tokens")
-    found, next_ = paged(rows, lambda row: (row.id,), "tokens", (NUMBER,), limit, cursor)
+    found, next_ = paged(rows, lambda row: (row.id,), "tokens", (WHOLE,), limit, cursor)
     return Listing(rows=found, next=next_, total=len(rows))
 
 
 @make("/tokens", GOVERN, tag="tokens", status=201)
-def add_token(web: Parts, visitor: Who, data: TokenWanted) -> NewToken:
+def add_token(web: Parts, visitor: Who, data: JSONBody[TokenWanted]) -> NewToken:
     """Make a token. Its secret is shown this once."""
     return web.guard.ask(
         NewToken, visitor, "add_token", user=data.user, label=data.label, scope=data.scope, service=data.service,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from litestar.params import PathParameter
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta, Struct
 
 from ringfence.answers import Applied, Done, PolicyAnswer, stamp
@@ -27,7 +27,7 @@ from ringfence.web.api.answering import (
     set_,
     trial_of,
 )
-from ringfence.web.api.paging import NUMBER, Listing, paged
+from ringfence.web.api.paging import WHOLE, Listing, paged
 from ringfence.web.comparing import job_of
 from ringfence.web.jobs import State, Status
 from ringfence.web.pages.showing import Parts, Who
@@ -104,7 +104,7 @@ def policy(web: Parts) -> PolicyAnswer:
 def revisions(web: Parts, limit: Limit = 20, cursor: Continued = "") -> Listing[PolicyAnswer]:
     """Every revision of the policy, newest first."""
     found = web.readers.ledger().policy_history(limit=MOST_REVISIONS)
-    part, next_ = paged(found, lambda one: (-one.revision,), "revisions", (NUMBER,), limit, cursor)
+    part, next_ = paged(found, lambda one: (-one.revision,), "revisions", (WHOLE,), limit, cursor)
     return Listing(rows=[_answer(one) for one in part], next=next_, total=len(found))
 
 
@@ -115,14 +115,14 @@ def revision(web: Parts, number: Number) -> PolicyAnswer:
 
 
 @make("/policy/compare", GOVERN, tag="policy")
-def compare(web: Parts, data: Proposal) -> Difference:
+def compare(web: Parts, data: JSONBody[Proposal]) -> Difference:
     """What applying a policy would change; nothing is changed."""
     proposed = load_policy(data.text, "policy", services=web.guard.pulse().services)
     return Difference(changed=difference(web.in_force.policy(web.readers.ledger()), proposed))
 
 
 @make("/policy", GOVERN, tag="policy", status=201)
-def apply(web: Parts, visitor: Who, data: NewPolicy) -> Applied:
+def apply(web: Parts, visitor: Who, data: JSONBody[NewPolicy]) -> Applied:
     """Put a policy into force as a new revision, on trial.
 
     Refused (409) where it would ban the address that you come from, unless `force` is true.
@@ -136,7 +136,7 @@ def apply(web: Parts, visitor: Who, data: NewPolicy) -> Applied:
 
 
 @make("/policy/rollback", GOVERN, tag="policy", status=201)
-def rollback(web: Parts, visitor: Who, data: Rollback) -> Applied:
+def rollback(web: Parts, visitor: Who, data: JSONBody[Rollback]) -> Applied:
     """Put an earlier revision into force again, as a new revision, on trial."""
     answer = web.guard.ask(
         Applied, visitor, "rollback", revision=data.revision, note=data.note, force=data.force,
@@ -147,7 +147,9 @@ def rollback(web: Parts, visitor: Who, data: Rollback) -> Applied:
 
 
 @set_("/policy/services/{name:str}", GOVERN, tag="policy")
-def switch(web: Parts, visitor: Who, name: Annotated[str, PathParameter(max_length=64)], data: Switch) -> Done:
+def switch(
+    web: Parts, visitor: Who, name: Annotated[str, PathParameter(max_length=64)], data: JSONBody[Switch]
+) -> Done:
     """Judge a service or not: a new revision of the policy, on trial."""
     answer = web.guard.ask(
         Done, visitor, "switch_service", name=name, on=data.on, force=data.force,
@@ -158,7 +160,7 @@ def switch(web: Parts, visitor: Who, name: Annotated[str, PathParameter(max_leng
 
 
 @make("/what-if", GOVERN, tag="policy", status=202)
-def what_if(web: Parts, visitor: Who, data: WhatIf) -> WhatIfState:
+def what_if(web: Parts, visitor: Who, data: JSONBody[WhatIf]) -> WhatIfState:
     """Begin to work out who would have been banned additionally or no longer, had this policy been in force.
 
     Ask for the answer by the id; a comparison that nobody asks about for a minute is given up. There is one at a time:

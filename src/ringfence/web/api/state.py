@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from litestar.exceptions import ClientException
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import FromQuery, PathParameter, QueryParameter
 from msgspec import Struct
 
 from ringfence.answers import Explanation, Status
@@ -18,14 +18,14 @@ from ringfence.model import Level
 from ringfence.own import canonical
 from ringfence.web.access import Permission
 from ringfence.web.api.answering import Ascending, Continued, Limit, Service, Text, read
-from ringfence.web.api.paging import NUMBER, TEXT, Listing, continued, listing
+from ringfence.web.api.paging import NUMBER, TEXT, WHOLE, Listing, continued, listing
 from ringfence.web.api.rows import AttackerRow, NumberedEvent, seconds
 from ringfence.web.pages.showing import Parts, Who
 
 SEE: Final = Permission.SEE
 Moment = Annotated[datetime | None, QueryParameter(description="ISO 8601, or seconds since 1970; UTC without a zone.")]
 Address = Annotated[str, PathParameter(min_length=2, max_length=64, description="An address, IPv4 or IPv6.")]
-NUMBERED: Final = (NUMBER,)
+NUMBERED: Final = (WHOLE,)
 """What a cursor of a list by number holds."""
 
 
@@ -69,8 +69,8 @@ def status(web: Parts, visitor: Who) -> Status:
 @read("/attacks", SEE, tag="attacks")
 def attacks(
     web: Parts, address: Text = "", network: Text = "", account: Text = "", service: Service = "",
-    level: Level | None = None, banned: bool | None = None, since: Moment = None, until: Moment = None,
-    sort: AttackSort = "attempts", ascending: Ascending = False, count: bool = False, limit: Limit = 50,
+    level: FromQuery[Level | None] = None, banned: FromQuery[bool | None] = None, since: Moment = None, until: Moment = None,
+    sort: FromQuery[AttackSort] = "attempts", ascending: Ascending = False, count: FromQuery[bool] = False, limit: Limit = 50,
     cursor: Continued = "",
 ) -> Listing[AttackerRow]:  # fmt: skip
     """The attack list.
@@ -93,7 +93,7 @@ def attacks(
 
 
 ATTACK_PLACES: Final = {
-    "attempts": (NUMBER, NUMBER, TEXT), "last_seen": (NUMBER, TEXT), "first_seen": (NUMBER, TEXT), "address": (TEXT,),
+    "attempts": (WHOLE, NUMBER, TEXT), "last_seen": (NUMBER, TEXT), "first_seen": (NUMBER, TEXT), "address": (TEXT,),
 }  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def explain(
 
 @read("/attacks/{address:str}/events", SEE, tag="attacks")
 def attacker_events(
-    web: Parts, address: Address, service: Service = "", failed: bool | None = None, account: Text = "",
+    web: Parts, address: Address, service: Service = "", failed: FromQuery[bool | None] = None, account: Text = "",
     since: Moment = None, limit: Limit = 100, cursor: Continued = "",
 ) -> Listing[NumberedEvent]:  # fmt: skip
     """Every recorded event of one address, newest first."""

@@ -69,7 +69,7 @@ def reset(web: Parts, visitor: Who, form: Sent) -> Redirect:
 def stores(vitals: Vitals | None, size: Size, web: Web) -> list[StoreRow]:
     """How full the bounded lists are: the ledger's are read here, the guard's memory is told by it."""
     settings = web.settings
-    bans, most = settings.bans.capacity, settings.ledger.max_bytes
+    bans, most = settings.bans.capacity, settings.ledger.max_size
     found = [
         StoreRow(
             name="bans", capacity=bans, used=size.bans_now, free=max(0, bans - size.bans_now), peak=size.bans_peak,
