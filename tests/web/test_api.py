@@ -200,4 +200,4 @@ def test_what_is_counted_and_written_down_can_be_read(admin: httpx.Client) -> No
     assert me["permissions"] == ["act", "govern", "see"] and me["address"] == "203.0.113.200"
     admin.post(f"{V1}/bans", json={"target": "198.51.100.99"})
     newest = admin.get(f"{V1}/audit", params={"text": "198.51.100.99"}).json()["rows"][0]
-    assert newest["author"] == f"{me['user']}@api" and newest["origin"] == "api, from 203.0.113.200"
+    assert newest["author"] == f"user:{me['user']}@api" and newest["origin"] == "api, from 203.0.113.200"

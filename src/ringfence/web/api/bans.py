@@ -99,9 +99,10 @@ class BanDetail(Struct, frozen=True, kw_only=True):
 
 @read("/bans", Permission.SEE, Permission.OWN, tag="bans")
 def bans(
-    web: Parts, visitor: Who, show: FromQuery[Running] = "running", target: Text = "", network: Text = "", service: Service = "",
-    ban_state: StateOfBan = None, rule: Text = "", author: Text = "", account: Text = "", sort: FromQuery[BanSort] = "since",
-    ascending: Ascending = False, count: FromQuery[bool] = False, limit: Limit = 50, cursor: Continued = "",
+    web: Parts, visitor: Who, show: FromQuery[Running] = "running", target: Text = "", network: Text = "",
+    service: Service = "", ban_state: StateOfBan = None, rule: Text = "", author: Text = "", account: Text = "",
+    sort: FromQuery[BanSort] = "since", ascending: Ascending = False, count: FromQuery[bool] = False,
+    limit: Limit = 50, cursor: Continued = "",
 ) -> Listing[ListedBanRow]:  # fmt: skip
     """The list of bans: those that run, those that ended, or all.
 

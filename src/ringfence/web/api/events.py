@@ -65,8 +65,8 @@ class Report(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @read("/events", Permission.SEE, Permission.OWN, tag="events")
 def events(
-    web: Parts, visitor: Who, address: Text = "", service: Service = "", failed: FromQuery[bool | None] = None, account: Text = "",
-    since: Moment = None, limit: Limit = 100, cursor: Continued = "",
+    web: Parts, visitor: Who, address: Text = "", service: Service = "", failed: FromQuery[bool | None] = None,
+    account: Text = "", since: Moment = None, limit: Limit = 100, cursor: Continued = "",
 ) -> Listing[NumberedEvent]:  # fmt: skip
     """Events, newest first: of all addresses, of one, or of a network.
 

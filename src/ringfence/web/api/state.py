@@ -69,9 +69,9 @@ def status(web: Parts, visitor: Who) -> Status:
 @read("/attacks", SEE, tag="attacks")
 def attacks(
     web: Parts, address: Text = "", network: Text = "", account: Text = "", service: Service = "",
-    level: FromQuery[Level | None] = None, banned: FromQuery[bool | None] = None, since: Moment = None, until: Moment = None,
-    sort: FromQuery[AttackSort] = "attempts", ascending: Ascending = False, count: FromQuery[bool] = False, limit: Limit = 50,
-    cursor: Continued = "",
+    level: FromQuery[Level | None] = None, banned: FromQuery[bool | None] = None, since: Moment = None,
+    until: Moment = None, sort: FromQuery[AttackSort] = "attempts", ascending: Ascending = False,
+    count: FromQuery[bool] = False, limit: Limit = 50, cursor: Continued = "",
 ) -> Listing[AttackerRow]:  # fmt: skip
     """The attack list.
 
