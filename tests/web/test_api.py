@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from web_site import Site
 
 V1 = "/api/v1"

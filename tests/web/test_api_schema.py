@@ -23,10 +23,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from web_site import Site
 
 from guard_process import failures
 from ringfence.people_answers import NewToken
+from web_site import Site
 
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
@@ -46,7 +46,8 @@ def real(site: Site) -> dict[str, tuple[Any, ...]]:
     site.guard.wait_for(lambda: client.get(f"/api/v1/attacks/{ADDRESSES[0]}/events").json()["rows"], "no attack seen")
     return {
         "target": ADDRESSES, "address": ADDRESSES, "network": ("198.51.100.0/24", ""), "service": ("", "*", "sip"),
-        "number": (1, 2, *numbers), "revision": (1, 2), "ids": ([*numbers], [1]), "cursor": ("",), "seconds": (60, None),
+        "number": (1, 2, *numbers), "revision": (1, 2), "ids": ([*numbers], [1]), "cursor": ("",),
+        "seconds": (60, None),
         "text": (POLICY.format(5), POLICY.format(2), POLICY), "name": (site.user("viewer"), "sip", "ftp"),
         "user": (site.user("operator"),), "services": (["sip"], []), "trial_seconds": (0, 1, None),
         "account": ("100", ""), "accounts": (["100"],), "since": ("2026-01-01T00:00:00Z",),
@@ -83,9 +84,13 @@ def api_schema(site: Site) -> Iterator[Any]:
     @schema.hook
     def map_case(context: Any, case: Any) -> Any:
         path = half(known, case.path_parameters)
-        own = path and {str(value).lower() for value in path.values()} & {str(me["token"]), str(reporter.id), me["user"]}
+        own = path and {str(value).lower() for value in path.values()} & {
+            str(me["token"]),
+            str(reporter.id),
+            me["user"],
+        }
         if own and case.operation.path.startswith(("/api/v1/tokens", "/api/v1/users")):
-            path = {name: "999999" for name in path}
+            path = dict.fromkeys(path, "999999")
         case.path_parameters = path
         case.query = half(known, case.query)
         case.body = half(known, case.body)
