@@ -96,6 +96,10 @@ class Sessions:
         with self._lock:
             return any(session is each for each in self._sessions.values())
 
+    def count(self, now: float) -> int:
+        """How many sessions run."""
+        return sum(now < min(one.seen + self._idle, one.began + self._longest) for one in list(self._sessions.values()))
+
     def close(self, session: Session) -> None:
         """End one session."""
         with self._lock:
