@@ -1,7 +1,8 @@
-"""Every route × everybody: who may use it is written here once more, and each request gets just that.
+"""Every route for everybody: who may use it is written here once more, and each request gets just that.
 
-A route that is missing in `NEEDS` fails, and so does a line without a route. The requests are real: cookie or token are
-recognised and the one guard of the application decides; what it lets through is answered with 418 before anything is done.
+A route that is missing in `NEEDS` fails, and so does a line without a route. The requests are real: cookie or token
+are recognised and the one guard of the application decides; what it lets through is answered with 418, and nothing is
+done.
 """
 
 from __future__ import annotations
@@ -182,23 +183,23 @@ def test_a_route_that_does_not_say_who_may_use_it_stops_the_program(site: Site) 
         return "open to everybody"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application, "PAGES", [*application.PAGES, forgotten])
+        patch.setattr(application, "PAGES", [forgotten])
         with pytest.raises(ValueError, match="/forgotten"):
             application.make_app(site.web)
 
 
 def test_a_token_that_was_revoked_or_whose_user_is_disabled_opens_nothing(gate: Site) -> None:
-    """Asked with the recogniser alone, since no route for programs may be there yet."""
     from ringfence.answers import Done
     from ringfence.people_answers import UserRow
-    from ringfence.web.recognise import _by_token
 
     name = gate.user("operator")
     made = gate.guard.ask(NewToken, "add_token", user=name, label="x", scope="read")
-    bearer = f"Bearer {made.secret}"
-    assert _by_token(gate.web, bearer, "192.0.2.1").name == name
+    program = gate.client("203.0.113.240")
+    program.headers["authorization"] = f"Bearer {made.secret}"
+    assert program.get("/api/v1/status").status_code == 418
     gate.guard.ask(UserRow, "change_user", name=name, disabled=True)
-    assert _by_token(gate.web, bearer, "192.0.2.1").name == ""
+    assert program.get("/api/v1/status").status_code == 401
     gate.guard.ask(UserRow, "change_user", name=name, disabled=False)
+    assert program.get("/api/v1/status").status_code == 418
     gate.guard.ask(Done, "revoke_token", id=made.id)
-    assert _by_token(gate.web, bearer, "192.0.2.1").name == ""
+    assert program.get("/api/v1/status").status_code == 401

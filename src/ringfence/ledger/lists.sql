@@ -172,3 +172,15 @@ ORDER BY e.id DESC
 SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
 FROM json_each(:targets) AS wanted CROSS JOIN ban b ON b.target = wanted.value
 WHERE b.id < :before AND (NOT :running OR b.ended IS NULL) ORDER BY b.id DESC LIMIT :limit
+
+-- ---------------------------------------------------------------- for programs
+
+-- name: barred
+SELECT target, service, since, until FROM ban
+WHERE ended IS NULL AND until > :now AND (:service = '' OR service IN (:service, '*')) ORDER BY target, service
+
+-- name: events_after
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM event e CROSS JOIN context c ON c.id = e.context
+WHERE e.id > :after ORDER BY e.id LIMIT :limit

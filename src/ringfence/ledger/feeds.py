@@ -1,0 +1,31 @@
+"""What goes out whole or as it happens: every running ban for other firewalls, and events in the order they came in."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ringfence.ledger.events import event_from
+from ringfence.ledger.holders import AccountStore
+from ringfence.ledger.listed import ListedEvent
+
+
+class Barred(NamedTuple):
+    """A running ban, as little of it as another firewall needs."""
+
+    target: str
+    service: str
+    since: float
+    until: float
+
+
+class FeedStore(AccountStore):
+    """Reads what is fetched by programs."""
+
+    def barred(self, now: float, service: str = "") -> list[Barred]:
+        """The bans that run at `now`, by target; of one `service` (with those of all services) or of any."""
+        return [Barred(*row) for row in self._rows("barred", {"now": now, "service": service})]
+
+    def events_after(self, number: int, *, limit: int = 1000) -> list[ListedEvent]:
+        """The events recorded after event `number`, oldest first."""
+        rows = self._rows("events_after", {"after": number, "limit": limit})
+        return [ListedEvent(row[0], event_from(row)) for row in rows]
