@@ -64,6 +64,9 @@ SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detai
        e.line, e.session, e.token, e.previous, {where} AS wanted
 FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
 
+-- name: count_aimed
+SELECT count(*) FROM (SELECT 1 FROM ban WHERE target >= :low AND target < :high LIMIT :most)
+
 -- name: network_sums
 SELECT count(*), sum(attempts), sum(successes), min(first_seen), max(last_seen), max(threatens) FROM (
   SELECT attempts, successes, first_seen, last_seen, {level} AS threatens FROM attacker
