@@ -40,6 +40,26 @@ GET  /me                               SELF
 POST /me/password                      SELF
 POST /me/code                          SELF
 GET  /live                             SEE OWN
+GET  /bans                             SEE
+POST /bans                             ACT
+POST /bans/unban                       ACT
+GET  /bans/unban-all                   ACT
+POST /bans/unban-all                   ACT
+GET  /bans/{number:str}                SEE
+POST /bans/{number:str}/change         ACT
+POST /bans/{number:str}/note           ACT
+POST /requests/{number:str}/grant      ACT
+POST /requests/{number:str}/refuse     ACT
+GET  /whitelist                        SEE
+POST /whitelist                        ACT
+POST /whitelist/remove                 ACT
+GET  /lockdown                         SEE
+POST /lockdown/on                      ACT
+POST /lockdown/off                     ACT
+POST /trials/{number:str}/keep         ACT
+POST /trials/{number:str}/undo         ACT
+GET  /mine                             OWN
+POST /mine/ask                         OWN
 GET  /warnings                         SEE
 GET  /diagnostics                      SEE
 POST /diagnostics/reset                ACT
