@@ -61,11 +61,8 @@ def _verdict(address: str, bans: list[Ban], spared: bool, known: bool, not_in_fo
         until = max(ban.until for ban in bans)
         end = "for good" if until == FOREVER else f"until {local_time(until)}"
         return f"{address} is banned from {', '.join(services)} {end}{not_in_force}"
-    return (
-        f"{address} is not banned"
-        if known or "/" in address
-        else f"{address} is not banned and has never failed to log in"
-    )
+    never = "" if known or "/" in address else " and has never failed to log in"
+    return f"{address} is not banned{never}"
 
 
 def _because(ban: Ban) -> str:

@@ -165,5 +165,6 @@ def vitals(guard: Guard) -> Vitals:
     tracked = guard.detector.statistics()
     return Vitals(
         resident=process.memory_info().rss, uptime=guard.clock() - guard.started,
-        cpu_seconds=times.user + times.system, tracked=tracked_store(tracked), entries=tracked.services, sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(), unknown=guard.watch.unknown(),
+        cpu_seconds=times.user + times.system, tracked=tracked_store(tracked), entries=tracked.services,
+        sources=guard.watch.rows(), unreadable_times=guard.watch.unreadable_times(), unknown=guard.watch.unknown(),
     )  # fmt: skip

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_site import Site, free_port
 
 from guard_process import GuardProcess, running
 from ringfence.settings import load_settings
+from web_site import Site, free_port
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import time
 import httpx
 import pyotp
 import pytest
-from web_site import CSRF, PASSWORD, Site
 
 from ringfence.people_answers import Invited, UserRow
+from web_site import CSRF, PASSWORD, Site
 
 
 def form_of(client: httpx.Client, path: str = "/login") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -53,7 +54,13 @@ def test_a_link_without_a_name_makes_whoever_opens_it_a_user_of_that_role(site: 
 
 
 def test_a_user_with_a_password_can_log_in(site: Site, admin: Browser) -> None:
-    fields = {"name": "dave", "role": "viewer", "by": "password", "password": PASSWORD, "again": PASSWORD}
+    fields: dict[str, Any] = {
+        "name": "dave",
+        "role": "viewer",
+        "by": "password",
+        "password": PASSWORD,
+        "again": PASSWORD,
+    }
     assert "dave can log in now" in admin.post("/users/add", **fields).text
     client = site.client("203.0.113.61")
     form = CSRF.search(client.get("/login").text)
@@ -73,7 +80,7 @@ def test_a_user_with_a_password_can_log_in(site: Site, admin: Browser) -> None:
     ],
 )
 def test_what_is_wrong_is_said_and_nobody_is_made(
-    site: Site, admin: Browser, fields: dict[str, str], said: str
+    site: Site, admin: Browser, fields: dict[str, Any], said: str
 ) -> None:
     answer = admin.post("/users/add", **{"role": "viewer", "back": "/users", **fields})
     assert said in answer.text and answer.url.path == "/users"
@@ -145,7 +152,7 @@ def test_a_token_is_shown_once_and_ends_when_it_is_revoked(site: Site, admin: Br
         ({"scope": "read", "label": ""}, "a label is 1 to 100"),
     ],
 )
-def test_a_token_that_can_not_be_is_refused_with_the_reason(admin: Browser, fields: dict[str, str], said: str) -> None:
+def test_a_token_that_can_not_be_is_refused_with_the_reason(admin: Browser, fields: dict[str, Any], said: str) -> None:
     answer = admin.post("/tokens/add", **{"user": "", "label": "x", "holds": "1d", "back": "/users", **fields})
     assert said in answer.text and answer.url.path == "/users"
 
@@ -177,11 +184,10 @@ def test_the_last_administrator_can_not_be_lost_on_the_page(tmp_path_factory: py
         try:
             admin = site.browser("administrator")
             back = f"/users/one?name={admin.name}"
-            for path, fields in (
-                ("/users/disable", {"on": "no"}),
-                ("/users/change", {"role": "viewer"}),
-                ("/users/remove", {"sure": "yes"}),
-            ):
+            changes: dict[str, dict[str, Any]] = {
+                "/users/disable": {"on": "no"}, "/users/change": {"role": "viewer"}, "/users/remove": {"sure": "yes"},
+            }  # fmt: skip
+            for path, fields in changes.items():
                 answer = admin.post(path, name=admin.name, back=back, **fields)
                 assert "is the last administrator who can log in" in answer.text, path
                 assert httpx.URL(str(answer.url)).path == "/users/one"

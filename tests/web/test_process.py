@@ -61,6 +61,13 @@ def page_of(guard: GuardProcess) -> psutil.Process | None:
     return None
 
 
+def present_page(guard: GuardProcess) -> psutil.Process:
+    """The page's process, waited for."""
+    found = guard.wait_for(lambda: page_of(guard), "no page without rights")
+    assert found is not None
+    return found
+
+
 def status_of(process: psutil.Process) -> dict[str, str]:
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -80,7 +87,7 @@ def as_the_page(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_page_has_no_right_at_all(guard: GuardProcess) -> None:
-    page = guard.wait_for(lambda: page_of(guard), "no page without rights")
+    page = present_page(guard)
     status = status_of(page)
     assert status["Uid"].split() == status["Gid"].split() == [str(UNUSED)] * 4
     assert status["Groups"] == "" and status["NoNewPrivs"] == "1"
@@ -142,11 +149,8 @@ def test_a_certificate_that_is_there_is_never_overwritten(guard: GuardProcess) -
 
 
 def test_a_page_that_was_killed_comes_back_and_the_guard_works_on(guard: GuardProcess) -> None:
-    page = guard.wait_for(lambda: page_of(guard), "no page")
+    page = present_page(guard)
     page.kill()
-    again = guard.wait_for(
-        lambda: next((one for one in [page_of(guard)] if one is not None and one.pid != page.pid), None), "not back"
-    )
 
     def answers() -> bool:
         try:
@@ -155,12 +159,12 @@ def test_a_page_that_was_killed_comes_back_and_the_guard_works_on(guard: GuardPr
             return False
 
     guard.wait_for(answers, "it does not answer again")
-    assert again.is_running() and "the page is away" in guard.output
+    assert present_page(guard).pid != page.pid and "the page is away" in guard.output
 
 
 def test_the_page_goes_with_a_guard_that_is_killed(guard: GuardProcess) -> None:
     """Last: the guard of this module is gone afterwards."""
-    page = guard.wait_for(lambda: page_of(guard), "no page")
+    page = present_page(guard)
     guard.kill()
     end = time.monotonic() + 10
     while page.is_running() and page.status() != psutil.STATUS_ZOMBIE and time.monotonic() < end:

@@ -1,7 +1,8 @@
-"""Every route × everybody: who may use it is written here once more, and each request gets just that.
+"""Every route for everybody: who may use it is written here once more, and each request gets just that.
 
-A route that is missing in `NEEDS` fails, and so does a line without a route. The requests are real: cookie or token are
-recognised and the one guard of the application decides; what it lets through is answered with 418 before anything is done.
+A route that is missing in `NEEDS` fails, and so does a line without a route. The requests are real: cookie or token
+are recognised and the one guard of the application decides; what it lets through is answered with 418, and nothing is
+done.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ def test_a_route_that_does_not_say_who_may_use_it_stops_the_program(site: Site) 
         return "open to everybody"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application, "PAGES", [*application.PAGES, forgotten])
+        patch.setattr(application, "PAGES", [forgotten])
         with pytest.raises(ValueError, match="/forgotten"):
             application.make_app(site.web)
 

@@ -13,6 +13,7 @@ from web_site import CSRF, PASSWORD, Site
 
 CHANGE = "/diagnostics/reset"
 """A change, which is refused for want of a tick even when everything else is right."""
+ENCODED = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def raw(site: Site, request: bytes) -> bytes:
@@ -32,10 +33,8 @@ class TestForms:
     def test_a_form_without_its_secret_changes_nothing(self, site: Site) -> None:
         browser = site.browser("operator")
         for fields in ({}, {"csrf": ""}, {"csrf": "wrong"}, {"csrf": "\udcff"}, {"csrf": "ü"}):
-            answer = browser.client.post(
-                CHANGE, content="&".join(f"{name}={value}" for name, value in fields.items()).encode("utf-8", "replace"),
-                headers={"content-type": "application/x-www-form-urlencoded"},
-            )  # fmt: skip
+            sent = "&".join(f"{name}={value}" for name, value in fields.items()).encode("utf-8", "replace")
+            answer = browser.client.post(CHANGE, content=sent, headers=ENCODED)
             assert answer.status_code == 403 and "out of date or came from elsewhere" in answer.text
 
     def test_the_secret_of_somebody_elses_session_is_not_taken(self, site: Site) -> None:
@@ -148,21 +147,19 @@ class TestPaths:
 class TestSizes:
     def test_a_body_that_is_too_large_is_refused(self, site: Site) -> None:
         browser = site.browser("operator")
-        headers = {"content-type": "application/x-www-form-urlencoded"}
         big = b"csrf=" + b"x" * (LARGEST + 1)
-        assert browser.client.post(CHANGE, content=big, headers=headers).status_code == 413
+        assert browser.client.post(CHANGE, content=big, headers=ENCODED).status_code == 413
 
         def drip() -> Any:
             for _ in range(LARGEST // 65_536 + 2):
                 yield b"y" * 65_536
 
-        assert browser.client.post(CHANGE, content=drip(), headers=headers).status_code == 413
+        assert browser.client.post(CHANGE, content=drip(), headers=ENCODED).status_code == 413
 
     def test_many_fields_and_long_ones_are_no_fault(self, site: Site) -> None:
         browser = site.browser("operator")
         many = "&".join(f"f{number}=1" for number in range(20_000))
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        answer = browser.client.post(CHANGE, content=f"csrf={browser.csrf}&{many}", headers=headers)
+        answer = browser.client.post(CHANGE, content=f"csrf={browser.csrf}&{many}", headers=ENCODED)
         assert answer.status_code in (303, 400)
         assert browser.post("/me/password", old="x" * 100_000, password="y", again="y", back="/me").status_code == 200
 
@@ -184,7 +181,7 @@ class TestHeaders:
             "missing": browser.client.get("/no-such-page"), "missing for nobody": nobody.get("/no-such-page"),
             "forbidden": browser.client.get("/users"), "wrong method": nobody.delete("/login"),
             "form refused": browser.client.post("/logout"), "too large": browser.client.post(
-                "/logout", content=b"x" * (LARGEST + 1), headers={"content-type": "application/x-www-form-urlencoded"}),
+                "/logout", content=b"x" * (LARGEST + 1), headers=ENCODED),
             "static": nobody.get("/favicon.ico"), "missing static": nobody.get("/static/x/y.js"),
             "program": nobody.get("/api/v1/no-such-thing"), "file": browser.client.get("/audit.csv"),
             "odd": nobody.get("/welcome/%ff"), "options": nobody.options("/login"),

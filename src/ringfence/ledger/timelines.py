@@ -120,7 +120,8 @@ class TimelineStore(ListStore):
         if not row[0]:
             return None
         level: Level = "threatening" if row[-1] else "harmless"
-        return NetworkSums(Count(row[0], row[0] < MOST_SUMMED), *row[1:-1], level)
+        count, attempts, successes, first, last, _ = row
+        return NetworkSums(Count(count, count < MOST_SUMMED), attempts, successes, first, last, level)
 
     def events_in_time(self, target: str, since: float, step: int, *, most: int = 5_000) -> list[Slot]:
         """The `most` newest events of an address or network from `since` on, by slot of `step` seconds and service.

@@ -67,7 +67,7 @@ class Countries:
         if self._path is None:
             return
         try:
-            state = os.stat(self._path)
+            state = self._path.stat()
             mark = (state.st_ino, state.st_size, state.st_mtime_ns)
             if mark == self._mark:
                 return

@@ -9,20 +9,21 @@ from typing import Any, Final
 
 from ringfence.render import safe
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "|", "%")
-"""What makes spreadsheets take a text for something to be carried out."""
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What makes spreadsheets take a text for something to be carried out; the last ones are signs in full width."""
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> str:
     """`rows` as lines of CSV."""
     file = io.StringIO()
-    csv.writer(file, lineterminator="\r\n").writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(file, lineterminator="\r\n").writerows([cell(value) for value in row] for row in rows)
     return file.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """A number as it is; a text without control characters, and with an apostrophe where it would be a formula."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    text = safe("" if value is None else str(value))
-    return "'" + text if text.lstrip().startswith(FORMULA) else text
+    text = "" if value is None else str(value)
+    begins = text.startswith(FORMULA) or text.lstrip().startswith(FORMULA)
+    return ("'" if begins else "") + safe(text)

@@ -1,22 +1,19 @@
 """The attack list as a file: written while it is read, page by page, so that its length does not matter.
 
-CSV as RFC 4180 has it. A cell that a spreadsheet would take for a formula gets an apostrophe before it, and nothing in a
-cell can steer a terminal; JSON holds the names as they are, with everything beyond ASCII escaped.
+CSV as `exporting` writes it; JSON holds the names as they are, with everything beyond ASCII escaped.
 """
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from ringfence.answers import stamp
 from ringfence.ledger.listed import Cursor, ListedAttacker, Page
-from ringfence.render import safe
 from ringfence.web.countries import Place
+from ringfence.web.exporting import csv_lines
 
 AT_ONCE: Final = 500
 """Rows of one part of the file."""
@@ -24,9 +21,6 @@ COLUMNS: Final = (
     "address", "country", "network", "level", "banned", "attempts", "successes", "services", "accounts", "first_seen",
     "last_seen",
 )  # fmt: skip
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a cell must not begin with: the signs of formulas, also in full width."""
-
 NextPage = Callable[[Cursor | None], Page[ListedAttacker]]
 PlaceOf = Callable[[str], Place | None]
 
@@ -42,22 +36,6 @@ def record_of(row: ListedAttacker, place_of: PlaceOf) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def cell(text: str) -> str:
-    """`text` as a cell that neither a spreadsheet nor a terminal obeys."""
-    shown = safe(text)
-    begins = text.startswith(FORMULA) or text.lstrip().startswith(FORMULA)
-    return f"'{shown}" if begins else shown
-
-
-def csv_line(values: Iterable[object]) -> str:
-    """One line of the file."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(
-        [cell(value) if isinstance(value, str) else value for value in values]
-    )
-    return out.getvalue()
-
-
 def _flat(value: object) -> object:
     if isinstance(value, list):
         # Each name by itself: the second one is a cell of its own for who splits it.
@@ -67,10 +45,10 @@ def _flat(value: object) -> object:
 
 async def csv_parts(pages: NextPage, place_of: PlaceOf) -> AsyncIterator[str]:
     """The attackers of all `pages` as CSV."""
-    yield csv_line(COLUMNS)
+    yield csv_lines([COLUMNS])
     async for rows in _all(pages):
         records = (record_of(row, place_of) for row in rows)
-        yield "".join(csv_line(_flat(record[name]) for name in COLUMNS) for record in records)
+        yield csv_lines([_flat(record[name]) for name in COLUMNS] for record in records)
 
 
 async def json_parts(pages: NextPage, place_of: PlaceOf) -> AsyncIterator[str]:

@@ -136,7 +136,8 @@ class Web:
         """The page `name` with what every page shows; without `ask` the guard is not waited for."""
         common: dict[str, Any] = {
             "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
-            "own": visitor.address, "place": self.countries.of, "csrf": visitor.session.csrf if visitor.session is not None else "",
+            "own": visitor.address, "place": self.countries.of,
+            "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None:
             common["flashes"] = visitor.session.told()

@@ -13,7 +13,6 @@ from msgspec import Struct
 from ringfence.answers import BanRow, Explanation, Lifted
 from ringfence.errors import NotFoundError, RingfenceError, UnreachableError
 from ringfence.ledger import Ledger
-from ringfence.ledger.cover import within
 from ringfence.ledger.listed import (
     AttackFilter,
     BanFilter,
@@ -29,7 +28,8 @@ from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.attackquery import target_in
 from ringfence.web.charts import Bars, bars_of
 from ringfence.web.cursors import cursor_of, cursor_text
-from ringfence.web.pages.attacks import LENGTHS, count_text, services_seen
+from ringfence.web.pages.attacks import LENGTHS, services_seen
+from ringfence.web.pages.fields import counted, holds
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, go, show
 from ringfence.web.web import Web
 
@@ -71,14 +71,10 @@ def address(request: Asked, web: Parts, visitor: Who, path: FromPath[str]) -> Re
         bars=_bars(ledger, target, seen), events=page.rows, sent=sent, lengths=LENGTHS,
         more=_path(target, more) if page.next else "",
         first=_path(target, sent) if "cursor" in request.query_params else "",
-        here=_holds(target, visitor.address), count=count_text(seen.sums.addresses) if seen else "",
+        here=holds(target, visitor.address), count=counted(seen.sums.addresses) if seen else "",
         services=services_seen(ledger),
         bans=_bans(ledger, target, explanation), histories=_histories(ledger, explanation),
     )  # fmt: skip
-
-
-def _holds(target: str, own: str) -> bool:
-    return bool(own) and (own == target or ("/" in target and within(own, target)))
 
 
 def _path(target: str, fields: dict[str, str]) -> str:

@@ -9,8 +9,6 @@ from litestar import Response, get, post
 from litestar.response import Redirect, Stream
 
 from ringfence.answers import Allowed, Banned
-from ringfence.durations import parse_duration
-from ringfence.errors import RingfenceError
 from ringfence.ledger import Ledger
 from ringfence.ledger.listed import Count, Cursor, ListedAttacker, Page
 from ringfence.model import EVERY, FOREVER
@@ -21,6 +19,7 @@ from ringfence.web.access import Permission, needs
 from ringfence.web.attackquery import PERIODS, SHOWN, SORTS, AttackQuery, attack_query
 from ringfence.web.cursors import cursor_text
 from ringfence.web.exports import AT_ONCE, csv_parts, json_parts
+from ringfence.web.pages.fields import counted, forced, length_of
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, show
 from ringfence.web.web import Web
 
@@ -39,7 +38,7 @@ def attacks(request: Asked, web: Parts) -> Response[str]:
         query.wanted, query.sort, descending=query.descending, limit=query.limit, cursor=query.cursor
     )
     return show(
-        request, "attacks", query=query, rows=page.rows, total=count_text(_count(web, query)),
+        request, "attacks", query=query, rows=page.rows, total=counted(_count(web, query)),
         more=query.path(cursor=cursor_text(page.next)) if page.next else "",
         first=query.path() if query.cursor else "", services=services_seen(ledger),
         periods=list(PERIODS), sorts=SORTS, shown=SHOWN, lengths=LENGTHS,
@@ -58,11 +57,6 @@ def _count(web: Web, query: AttackQuery) -> Count:
 
 
 _ORDER: Final = ("sort", "order", "show")
-
-
-def count_text(count: Count) -> str:
-    """A count that may be one of at least so many."""
-    return f"{count.rows:,}" if count.exact else f"{count.rows:,}+"
 
 
 def services_seen(ledger: Ledger) -> list[str]:
@@ -110,11 +104,11 @@ def _named(ending: str) -> dict[str, str]:
 @post("/attacks/ban", opt={**needs(Permission.ACT), "forceable": True}, sync_to_thread=True)
 def ban(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Ban an address or network: for one of the usual times, or as long as was typed."""
-    seconds = length_of(form["custom"] if form["length"] in ("", "custom") else form["length"])
+    seconds = length_of(form)
     trial = {"trial": web.settings.web.undo} if _risky(form["target"]) else {}
     made = web.guard.ask(
         Banned, visitor, "ban", target=form["target"], service=form["service"] or EVERY, seconds=seconds,
-        note=form["note"], force=form["word"] == "lockout", **trial,
+        note=form["note"], force=forced(form), **trial,
     )  # fmt: skip
     web.guard.changed()
     length = ban_length(FOREVER if seconds is None else seconds)
@@ -130,21 +124,10 @@ def _risky(target: str) -> bool:
     return found is not None and is_large(found)
 
 
-def length_of(text: str) -> float | None:
-    """A length of time that was typed, in seconds; None for good. Raises RingfenceError."""
-    if not text:
-        raise RingfenceError("say for how long, such as 2h, 30d or forever")
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise RingfenceError(f"“{text[:60]}” as a length of time: {error}") from error
-    return None if seconds == FOREVER else seconds
-
-
 @post("/attacks/allow", opt=needs(Permission.ACT), sync_to_thread=True)
 def allow(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Put an address or network on the whitelist; whatever bans it is lifted."""
-    seconds = length_of(form["custom"] or "forever")
+    seconds = length_of(form, otherwise="forever")
     made = web.guard.ask(
         Allowed, visitor, "allow", target=form["target"], service=form["service"] or EVERY, seconds=seconds,
         note=form["note"],
