@@ -11,9 +11,11 @@ from litestar import Litestar, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
+from markupsafe import Markup
 
 import ringfence
-from ringfence.web.described import Described, described
+from ringfence.web.described import described
+from ringfence.web.templating import Pages
 
 ROOT: Final = "/api/v1"
 METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -74,7 +76,7 @@ class Description:
 
     def __init__(self) -> None:
         self._bytes = b""
-        self._described: Described | None = None
+        self._pages: dict[str, Markup] = {}
 
     def json(self, app: Litestar) -> bytes:
         """The OpenAPI document."""
@@ -82,11 +84,12 @@ class Description:
             self._bytes = msgspec.json.encode(document(app))
         return self._bytes
 
-    def page(self, app: Litestar) -> Described:
-        """What the page of documentation shows."""
-        if self._described is None:
-            self._described = described(msgspec.json.decode(self.json(app)))
-        return self._described
+    def page(self, app: Litestar, pages: Pages, language: str) -> Markup:
+        """The documentation as HTML, without the frame of a page; it is long, and the same for everybody."""
+        if language not in self._pages:
+            api = described(msgspec.json.decode(self.json(app)))
+            self._pages[language] = Markup(pages.render("api", {"api": api, "root": ROOT}, language))  # noqa: S704
+        return self._pages[language]
 
 
 def document(app: Litestar) -> dict[str, Any]:
