@@ -43,6 +43,14 @@ def test_the_list_is_found_by_a_part_of_an_address_a_network_and_an_account(site
     assert set(rows(browser.get("/attacks?account=INDER77").text)) == {"198.18.2.11", "198.18.2.12"}
 
 
+def test_the_count_is_that_of_the_question_that_was_asked(site: Site) -> None:
+    attack(site, *[f"198.18.5.{number}" for number in range(30)], count=1, account="198.18.5.")
+    browser = site.browser("viewer")
+    assert "25 of 30 attackers that fit" in browser.get("/attacks?q=198.18.5.&show=25").text
+    attack(site, "198.18.6.1", count=1, account="198.18.5.")
+    assert "25 of 31 attackers that fit" in browser.get("/attacks?account=198.18.5.&show=25").text
+
+
 def test_level_service_period_and_ban_filter(site: Site) -> None:
     attack(site, "198.18.2.21", count=8)
     attack(site, "198.18.2.22")

@@ -41,7 +41,6 @@ def test_without_javascript_the_numbers_of_the_chart_stand_in_an_open_table(site
 @pytest.mark.parametrize("name", ["hour", "day", "month"])
 def test_the_data_of_the_chart_add_up_to_what_was_counted(site: Site, name: str) -> None:
     attack(site, "198.18.9.203", 7)
-    site.web.kept.forget()
     answer = site.browser("viewer").get(f"/chart?range={name}")
     chart = answer.json()
     assert answer.headers["content-type"].startswith("application/json")
@@ -78,7 +77,6 @@ def test_hostile_accounts_stand_inert_on_the_overview(site: Site) -> None:
     for name in ("\u202egnp.exe", "\x1b[31mroot"):
         site.guard.write(failure("198.18.9.204", f"hostile-{name!r}", account=name) * 1)
     site.guard.wait_for(lambda: site.seen("198.18.9.204") >= 2, "not counted")
-    site.web.kept.forget()
     page = site.browser("viewer").get("/").text
     assert "\u202e" not in page and "\x1b" not in page
 
