@@ -103,7 +103,8 @@ def listen(settings: Settings) -> socket.socket:
     """A listening socket at `[web] listen`. Raises RingfenceError."""
     host, port = settings.web.listen
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol: only then asyncio sends each part of an answer at once (TCP_NODELAY), not 40 ms later.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
