@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from markupsafe import Markup
+from msgspec import Struct
 
 import ringfence
 from ringfence.web.described import described
@@ -102,9 +104,26 @@ def document(app: Litestar) -> dict[str, Any]:
         for method in METHODS:
             if method in item:
                 _better(item[method], rights.get((path, method.upper()), ()))
-    for model in schema["components"]["schemas"].values():
+    told = _docstrings()
+    for name, model in schema["components"]["schemas"].items():
         model.pop("title", None)
+        if "description" not in model and (words := told.get(name.partition("_")[0])):
+            model["description"] = words
     return schema
+
+
+def _docstrings() -> dict[str, str]:
+    """What our values say of themselves, by name; nothing where two have the same."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    waiting: list[type[Struct]] = [Struct]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            waiting.append(kind)
+            if kind.__module__.startswith("ringfence."):
+                twice |= {kind.__name__} & found.keys()
+                found[kind.__name__] = cleandoc(kind.__doc__ or "")
+    return {name: words for name, words in found.items() if name not in twice}
 
 
 def _handlers(app: Litestar) -> list[tuple[str, HTTPRouteHandler]]:
