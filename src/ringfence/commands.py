@@ -33,7 +33,7 @@ from ringfence.answers import (
 )
 from ringfence.ban_commands import ban_by_hand, opened
 from ringfence.control import Caller, command
-from ringfence.errors import NotFoundError
+from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.explain import explain
 from ringfence.guard import Guard
 from ringfence.model import EVERY, AllowEntry, Ban, Lockdown
@@ -250,9 +250,12 @@ class Commands:
 
     @command
     def apply_policy(
-        self, caller: Caller, *, text: str, name: str = "policy", note: str = "", force: bool = False, trial: float = 0
-    ) -> Applied:
-        """Put `text` into force as a new revision."""
+        self, caller: Caller, *, text: str, name: str = "policy", note: str = "", force: bool = False,
+        trial: float = 0, of: int | None = None,
+    ) -> Applied:  # fmt: skip
+        """Put `text` into force as a new revision; with `of` only while that revision is in force."""
+        if of is not None and of != self.guard.policy_revision:
+            raise RingfenceError(f"revision {self.guard.policy_revision} came into force meanwhile, not {of}")
         policy = load_policy(text, name, services=self.guard.services)
         changed = difference(self.guard.policy, policy)
         reason = harm_of_policy(self.guard, policy, caller.address) if caller.address else ""

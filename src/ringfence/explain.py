@@ -7,7 +7,7 @@ import ipaddress
 from ringfence.answers import AllowRow, AttackRow, BanRow, EventRow, Explanation, WindowRow, stamp
 from ringfence.detect import WindowView
 from ringfence.guard import Guard
-from ringfence.model import EVERY, FOREVER, Ban, Rule, causes_in_words
+from ringfence.model import EVERY, FOREVER, Attacker, Ban, Rule, causes_in_words
 from ringfence.render import duration, local_time, plural
 from ringfence.reports import ban_row, end_bans
 
@@ -33,7 +33,7 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
         address=address,
         banned=bool(bans) and not spared,
         verdict=_verdict(address, bans, spared, attacker is not None, _not_in_force(guard, rows)),
-        reasons=[*(_because(ban) for ban in bans), *_but(guard, address, windows, bool(allowed))],
+        reasons=[*(_because(ban) for ban in bans), *_but(guard, address, windows, bool(allowed), attacker)],
         bans=rows,
         earlier=[BanRow.of(ban) for ban in sorted(earlier, key=lambda ban: -ban.since)[:MOST_EARLIER]],
         evidence=[EventRow.of(event) for event in evidence[-limit:]],
@@ -73,7 +73,7 @@ def _because(ban: Ban) -> str:
     return f"{who} on {local_time(ban.since)}{whom}" + (f": {why}" if why else "")
 
 
-def _but(guard: Guard, address: str, windows: list[WindowView], allowed: bool) -> list[str]:
+def _but(guard: Guard, address: str, windows: list[WindowView], allowed: bool, attacker: Attacker | None) -> list[str]:
     """What keeps it from being banned, and how near the rules are to firing."""
     reasons = []
     entry = guard.whitelist.list.covers(address, EVERY, guard.clock()) if "/" not in address else None
@@ -81,7 +81,7 @@ def _but(guard: Guard, address: str, windows: list[WindowView], allowed: bool) -
         reasons.append(f"it is never banned: {entry.note or 'it is protected'}")
     elif allowed:
         reasons.append("it is on the whitelist, which beats every ban")
-    seen = {event.service for _, event in guard.ledger.events_of(address, limit=200)}
+    seen = set(attacker.services) if attacker is not None else set()
     reasons += [
         f"service {name} is switched off: nothing is judged there" for name in sorted(seen & guard.policy.disabled)
     ]

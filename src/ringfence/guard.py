@@ -282,7 +282,9 @@ class Guard:
         """The running bans that hold `address`: its own, and those of any network around it."""
         # Asked for every network that could hold it: however many bans run, that is a few look-ups.
         network = ip_network(address)
-        wider = [str(network.supernet(new_prefix=one)) for one in range(network.prefixlen)]
+        first, bits, kind = network.network_address, network.max_prefixlen, type(network.network_address)
+        # By numbers: `supernet` would take a millisecond for all networks around an IPv6 address.
+        wider = [f"{kind(int(first) >> bits - one << bits - one)}/{one}" for one in range(network.prefixlen)]
         return self.ledger.running_of([*self.targets_of(address), *wider])
 
 

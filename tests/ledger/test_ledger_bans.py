@@ -10,7 +10,8 @@ from ledger_facts import NOW, event, opened, verdict
 
 from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger
-from ringfence.ledger.evidence import EVIDENCE, EVIDENCE_OF_A_BAN, Membership
+from ringfence.ledger.cover import Membership
+from ringfence.ledger.evidence import EVIDENCE, EVIDENCE_OF_A_BAN
 from ringfence.ledger.making import NEXT
 from ringfence.model import EVERY, FOREVER, Ban
 

@@ -9,6 +9,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from ringfence.web.countries import Countries, Place, place_of
+from web_site import Site
 
 
 def write(path: Path, country: str = "Germany", code: str = "DE") -> None:
@@ -73,3 +74,16 @@ def test_the_records_of_other_makers_are_understood() -> None:
     assert place_of({"country": "NL", "asn": "AS64501", "as_name": "X"}) == Place("NL", "NL", "AS64501 X")
     assert place_of({"country_code": "IT", "country_name": "Italy"}) == Place("IT", "Italy", "")
     assert place_of({"city": {"names": {"en": "Rome"}}}) is None
+
+
+def test_pages_show_the_country_beside_the_address_and_say_when_they_cannot(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "c.mmdb")
+    monkeypatch.setattr(site.web, "countries", Countries(tmp_path / "c.mmdb"))
+    browser = site.browser("viewer")
+    page = browser.get("/attacks/203.0.113.0/24").text
+    assert '<abbr title="Germany">DE</abbr> AS64500 Example' in page
+    monkeypatch.setattr(site.web, "countries", Countries(tmp_path / "missing.mmdb"))
+    assert "missing.mmdb" in browser.get("/").text
+    assert browser.get("/attacks/203.0.113.0/24").status_code == 200

@@ -13,8 +13,9 @@ import pytest
 from guard_process import failure, stamp
 from ringfence.answers import Stats
 from ringfence.live import Vitals
-from ringfence.web.counting import FRESH, USABLE, Kept
+from ringfence.web.counting import FRESH, USABLE
 from ringfence.web.exporting import csv_lines
+from ringfence.web.kept import Kept
 from web_site import Site
 
 HOSTILE = (
@@ -138,15 +139,17 @@ def test_a_cell_that_would_be_a_formula_is_a_text() -> None:
 
 def test_what_is_counted_is_kept_for_a_while_and_counted_anew_behind_the_readers_back() -> None:
     now, made = [0.0], itertools.count(1)
-    kept = Kept(lambda: next(made), clock=lambda: now[0])
-    assert [kept.get(), kept.get()] == [1, 1]
+    kept = Kept(clock=lambda: now[0])
+
+    def count() -> int:
+        return kept.get("one", lambda: next(made), FRESH, USABLE)
+
+    assert [count(), count()] == [1, 1]
     now[0] = FRESH + 1
-    assert kept.get() in (1, 2)  # at once, whether or not the new one is there already
+    assert count() in (1, 2)  # at once, whether or not the new one is there already
     end = time.monotonic() + 10
-    while kept.get() == 1 and time.monotonic() < end:
+    while count() == 1 and time.monotonic() < end:
         time.sleep(0.005)
-    assert kept.get() == 2
+    assert count() == 2
     now[0] += USABLE
-    assert kept.get() == 3  # too old to be shown
-    kept.forget()
-    assert kept.get() == 4
+    assert count() == 3  # too old to be shown

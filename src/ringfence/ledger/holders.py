@@ -181,8 +181,8 @@ class AccountStore(TimelineStore):
             for target in around((address,)):
                 latest[target] = max(time, latest.get(target, time))
         before = cursor[0] if cursor else 1 << 62
-        rows = self._rows("bans_of_targets", {"targets": json.dumps(sorted(latest)), "running": running, "before": before,
-                                              "limit": MOST_BANS})  # fmt: skip
+        wanted = {"targets": json.dumps(sorted(latest)), "running": running, "before": before, "limit": MOST_BANS}
+        rows = self._rows("bans_of_targets", wanted)
         found: list[ListedBan] = []
         for row in rows:
             ban = ban_from(row)

@@ -201,7 +201,8 @@ class ListStore(RememberingStore):
             return "INDEXED BY ban_wanted"
         if wanted.account and len(self._who_tried(wanted.account)[1].targets) <= FEW_WHO_TRIED:
             return ""
-        if wanted.network and text_range(wanted.network)[0]:
+        low, high, _ = text_range(wanted.network) if wanted.network else ("", "", False)
+        if low and self._few("count_aimed", {"low": low, "high": high}):
             return ""
         if sort == "target" and wanted.show != "ended" and not (wanted.author or wanted.rule or wanted.state):
             return ""

@@ -64,6 +64,9 @@ SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detai
        e.line, e.session, e.token, e.previous, {where} AS wanted
 FROM chain CROSS JOIN event e ON e.id = chain.id CROSS JOIN context c ON c.id = e.context
 
+-- name: count_aimed
+SELECT count(*) FROM (SELECT 1 FROM ban WHERE target >= :low AND target < :high LIMIT :most)
+
 -- name: network_sums
 SELECT count(*), sum(attempts), sum(successes), min(first_seen), max(last_seen), max(threatens) FROM (
   SELECT attempts, successes, first_seen, last_seen, {level} AS threatens FROM attacker
@@ -169,3 +172,15 @@ ORDER BY e.id DESC
 SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
 FROM json_each(:targets) AS wanted CROSS JOIN ban b ON b.target = wanted.value
 WHERE b.id < :before AND (NOT :running OR b.ended IS NULL) ORDER BY b.id DESC LIMIT :limit
+
+-- ---------------------------------------------------------------- for programs
+
+-- name: barred
+SELECT target, service, until FROM ban INDEXED BY ban_ending
+WHERE ended IS NULL AND until > :now AND (:service = '' OR service IN (:service, '*')) ORDER BY target, service
+
+-- name: events_after
+SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detail, c.proven, c.pattern, c.source,
+       e.line, e.session, e.token
+FROM event e CROSS JOIN context c ON c.id = e.context
+WHERE e.id > :after ORDER BY e.id LIMIT :limit

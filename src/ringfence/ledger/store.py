@@ -11,7 +11,7 @@ from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
 from ringfence.ledger.events import FOLD, storable
 from ringfence.ledger.facts import Recorded, ReportMark
-from ringfence.ledger.holders import AccountStore
+from ringfence.ledger.feeds import FeedStore
 from ringfence.ledger.opening import check_header, ensure_file
 from ringfence.ledger.people import PeopleStore
 from ringfence.ledger.sql import QUERIES
@@ -19,7 +19,7 @@ from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
 
-class Ledger(PeopleStore, AccountStore):
+class Ledger(PeopleStore, FeedStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works

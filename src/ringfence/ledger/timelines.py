@@ -38,7 +38,7 @@ MOST_LOOKED_AT: Final = 20_000
 """The same for the events of all addresses, which lie side by side."""
 MOST_TRIED: Final = 30_000
 """The newest events, from which the accounts tried most are told."""
-MOST_SUMMED: Final = 5_000
+MOST_SUMMED: Final = 2_000
 """Addresses of a network that are summed up."""
 MOST_NEIGHBOURS: Final = 500
 """Addresses of a network whose events are shown: those seen last."""
@@ -46,6 +46,8 @@ MOST_NEIGHBOURS: Final = 500
 
 class TimelineStore(ListStore):
     """Reads what happened in order of time."""
+
+    _starts_of: tuple[tuple[str, int], str] = (("", 0), "")
 
     def event_page(
         self, address: str | None = None, wanted: EventFilter = ALL_EVENTS, *, limit: int = 100,
@@ -135,8 +137,12 @@ class TimelineStore(ListStore):
         """The newest event of each address that `target` is or holds, as JSON."""
         if "/" not in target:
             return json.dumps([self._newest_event(target)])
+        known = (target, self._value("last_event"))
+        if self._starts_of[0] == known:
+            return self._starts_of[1]
         page = self.attack_page(AttackFilter(network=target), "last_seen", limit=MOST_NEIGHBOURS, accounts=False)
-        return json.dumps([row.newest for row in page.rows])
+        self._starts_of = (known, json.dumps([row.newest for row in page.rows]))
+        return self._starts_of[1]
 
     # ---- charts
 

@@ -18,6 +18,9 @@ from litestar.types import Message, Scope
 from ringfence.errors import RingfenceError
 from ringfence.web import errors
 from ringfence.web.access import SAFE, Visitor, check_same_site, check_token, enforce
+from ringfence.web.api import routers
+from ringfence.web.description import openapi_config
+from ringfence.web.measuring import Measure
 from ringfence.web.pages import ROUTES as PAGES
 from ringfence.web.recognise import PROGRAMS, Recognise
 from ringfence.web.web import Form, Web
@@ -93,16 +96,17 @@ async def looking(app: Litestar) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        app.state.web.jobs.close()
 
 
 def make_app(web: Web) -> Litestar:
     """The application over the parts `web`. Raises ValueError when a route does not say who may use it."""
     pages = Router("/", route_handlers=PAGES, before_request=check_change, include_in_schema=False)
     app = Litestar(
-        [pages],
+        [pages, *routers()],
         state=State({"web": web}),
         guards=[enforce],
-        middleware=[DefineMiddleware(Recognise, exclude_http_methods=())],
+        middleware=[Measure(), DefineMiddleware(Recognise, exclude_http_methods=())],
         dependencies={
             "web": Provide(provide_web, sync_to_thread=False),
             "visitor": Provide(provide_visitor, sync_to_thread=False),
@@ -112,7 +116,7 @@ def make_app(web: Web) -> Litestar:
         before_send=[add_headers],
         lifespan=[looking],
         request_max_body_size=LARGEST,
-        openapi_config=None,
+        openapi_config=openapi_config(),
         debug=False,
         logging_config=None,
     )

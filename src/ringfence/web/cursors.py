@@ -11,7 +11,7 @@ import msgspec
 
 from ringfence.ledger.listed import Cursor
 
-LONGEST: Final = 400
+LONGEST: Final = 800
 LARGEST: Final = 2**63 - 1
 
 

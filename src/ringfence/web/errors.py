@@ -16,7 +16,7 @@ from ringfence.errors import LedgerError, NotFoundError, RefusedError, Ringfence
 from ringfence.render import safe
 from ringfence.web.access import SAFE, Visitor, login_path, own_path
 from ringfence.web.frame import frame, language_of
-from ringfence.web.recognise import PROGRAMS
+from ringfence.web.recognise import FOR_PEOPLE, PROGRAMS
 from ringfence.web.web import Form, Web
 
 PROBLEM = "application/problem+json"
@@ -66,7 +66,8 @@ def answer(request: Request[Visitor, Any, Any], error: Exception) -> Response[An
     if status == 500:
         print(f"web: {safe(request.method)} {safe(request.url.path)} failed", file=sys.stderr)
         traceback.print_exception(error, file=sys.stderr)
-    if request.scope["path"].startswith(PROGRAMS):
+    path, accepted = request.scope["path"], request.headers.get("accept", "")
+    if path.startswith(PROGRAMS) and not (path in FOR_PEOPLE and "text/html" in accepted):
         return problem(status, detail, getattr(error, "headers", None))
     try:
         return _page(request, error, status, detail)

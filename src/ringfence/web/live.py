@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -39,7 +39,7 @@ class Live:
         self._marks: dict[str, object] = {}
         self._versions: dict[str, int] = {}
         self._changed = asyncio.Condition()
-        self._joined = asyncio.Event()
+        self._wanted = asyncio.Event()
         self.streams = 0
 
     async def run(self) -> None:
@@ -54,14 +54,13 @@ class Live:
             if self._versions != before:
                 async with self._changed:
                     self._changed.notify_all()
+            self._wanted.clear()
             if self.streams:
                 await asyncio.sleep(EVERY)
-                continue
-            # Whoever comes now has a page that may be older than the last look.
-            self._joined.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(IDLE):
-                    await self._joined.wait()
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE):
+                        await self._wanted.wait()  # the first who listens should not wait for so long
 
     def _look(self) -> dict[str, object]:
         marks: dict[str, object] = {}
@@ -73,24 +72,39 @@ class Live:
             marks["status"] = str(error)
         return marks
 
-    async def stream(self, goes_on: Callable[[], bool]) -> AsyncIterator[str]:
-        """Server-sent events (HTML Living Standard, 9.2): topics that changed, until `goes_on` says no."""
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Somebody listens: look more often meanwhile."""
         self.streams += 1
-        self._joined.set()
-        seen = dict(self._versions)
+        self._wanted.set()
         try:
-            yield "retry: 3000\n\n"
-            while goes_on():
-                async with self._changed:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(BEAT):
-                            await self._changed.wait_for(lambda: self._versions != seen)  # noqa: B023
-                changed = sorted(topic for topic, version in self._versions.items() if seen.get(topic) != version)
-                seen = dict(self._versions)
-                yield f"event: changed\ndata: {' '.join(changed)}\n\n" if changed else ": still here\n\n"
-            yield "event: ended\ndata: \n\n"
+            yield
         finally:
             self.streams -= 1
+
+    def versions(self) -> dict[str, int]:
+        """How often each topic changed so far."""
+        return dict(self._versions)
+
+    async def next(self, seen: dict[str, int]) -> dict[str, int]:
+        """The versions as soon as they differ from `seen`, or after BEAT seconds as they are."""
+        async with self._changed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT):
+                    await self._changed.wait_for(lambda: self._versions != seen)
+        return self.versions()
+
+    async def stream(self, goes_on: Callable[[], bool]) -> AsyncIterator[str]:
+        """Server-sent events (HTML Living Standard, 9.2): topics that changed, until `goes_on` says no."""
+        with self.listening():
+            seen = self.versions()
+            yield "retry: 3000\n\n"
+            while goes_on():
+                now = await self.next(seen)
+                changed = sorted(topic for topic, version in now.items() if seen.get(topic) != version)
+                seen = now
+                yield f"event: changed\ndata: {' '.join(changed)}\n\n" if changed else ": still here\n\n"
+            yield "event: ended\ndata: \n\n"
 
 
 def _mark(pulse: Pulse) -> bytes:

@@ -51,11 +51,15 @@ class Owned:
             self._follow(STEPS)
             return self._readers.ledger().holder_events(self._index, accounts, limit=limit, cursor=cursor)
 
-    def bans(self, accounts: tuple[str, ...], *, running: bool, limit: int) -> Page[ListedBan]:
+    def bans(
+        self, accounts: tuple[str, ...], *, running: bool, limit: int, cursor: Cursor | None = None
+    ) -> Page[ListedBan]:
         """The newest bans that concern these accounts. Raises LedgerError."""
         with self._lock:
             self._follow(STEPS)
-            return self._readers.ledger().holder_bans(self._index, accounts, running=running, limit=limit)
+            return self._readers.ledger().holder_bans(
+                self._index, accounts, running=running, limit=limit, cursor=cursor
+            )
 
     def _follow(self, steps: int) -> None:
         ledger = self._readers.ledger()

@@ -1,7 +1,7 @@
 """`ringfence web`: listens, gives up every right, serves until told to stop.
 
-In this order: certificate, socket and everything that is loaded from files come first, then the rights go, then the
-first request is read.
+In this order: the process that will start comparisons is forked, certificate, socket and everything that is loaded
+from files come first, then the rights go, then the first request is read.
 """
 
 from __future__ import annotations
@@ -56,13 +56,18 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> None:
     """Serve until a signal says stop. Raises RingfenceError when it can't begin."""
     listener = listen(settings)
     with listener:
+        from ringfence.web.workers import Nursery
+
+        nursery = Nursery(unprivileged.identity(settings.web.user, settings.control.group))
         # Only now: what is imported takes longer than anything above, and a busy port should be told at once.
         import uvicorn
 
         from ringfence.web.app import make_app
         from ringfence.web.web import Web
 
-        app = make_app(Web(settings))
+        web = Web(settings)
+        web.jobs.spawn = nursery.spawn
+        app = make_app(web)
         config = server_config(app, settings)
         try:
             config.load()
@@ -103,7 +108,7 @@ def listen(settings: Settings) -> socket.socket:
     """A listening socket at `[web] listen`. Raises RingfenceError."""
     host, port = settings.web.listen
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol: only then asyncio sends each part of an answer at once (TCP_NODELAY), not 40 ms later.
+    # With the protocol named, asyncio sends small answers at once (TCP_NODELAY) instead of 40 ms later.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,6 +124,7 @@ def listen(settings: Settings) -> socket.socket:
 
 async def warm(app: Any) -> None:
     """Ask for some pages before rights are given up: whatever is loaded late is loaded now, while it can be read."""
+    app.state.web.description.json(app)
     for path in ("/login", "/favicon.ico", "/healthz", "/api/v1/openapi.json", "/missing"):
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",

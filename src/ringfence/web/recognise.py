@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 from typing import Any
 
 from litestar.connection import ASGIConnection
+from litestar.exceptions import TooManyRequestsException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
 from ringfence.own import canonical
 from ringfence.parse.addresses import AddressSet
+from ringfence.render import duration
 from ringfence.web.access import Visitor, permissions_of
 from ringfence.web.web import Web
 
 PROGRAMS = ("/api/", "/feed/", "/metrics", "/healthz")
 """Paths for programs: tokens only, never cookies, so no page of another site can use a reader's login there."""
+FOR_PEOPLE = frozenset({"/api/v1/docs", "/api/v1/openapi.json"})
+"""Of these, what people read too, with their login: it tells nothing of this server, and no page can frame it."""
 MOST_HOPS = 20
 
 
@@ -27,8 +32,17 @@ class Recognise(AbstractAuthenticationMiddleware):
         """The visitor, as the connection's user."""
         web: Web = connection.app.state.web
         address = client_address(connection, web.proxies)
-        if connection.scope["path"].startswith(PROGRAMS):
-            visitor = _by_token(web, connection.headers.get("authorization", ""), address)
+        path, header = connection.scope["path"], connection.headers.get("authorization", "")
+        if path.startswith(PROGRAMS) and (header or path not in FOR_PEOPLE):
+            visitor = _by_token(web, token_in(header), address)
+            if visitor is None:
+                wait = await asyncio.to_thread(web.guessed, address, path)
+                if wait:
+                    raise TooManyRequestsException(
+                        f"too many wrong tokens from {address}: try again in {duration(wait)}",
+                        headers={"Retry-After": f"{wait:.0f}"},
+                    )
+                visitor = Visitor(address=address)
         else:
             visitor = _by_cookie(web, connection.cookies.get(web.cookie, ""), address)
         return AuthenticationResult(user=visitor, auth=visitor.session)
@@ -64,13 +78,15 @@ def _by_cookie(web: Web, secret: str, address: str) -> Visitor:
     )  # fmt: skip
 
 
-def _by_token(web: Web, header: str, address: str) -> Visitor:
-    secret = token_in(header)
+def _by_token(web: Web, secret: str, address: str) -> Visitor | None:
+    """The user of a token, nobody in particular where it does not hold (any more); None: there never was such a one."""
     if not secret:
         return Visitor(address=address)
     ledger, now = web.readers.ledger(), web.clock()
-    token = ledger.token_by_hash(hashlib.sha256(secret.encode()).hexdigest())
-    if token is None or token.revoked is not None or token.expires <= now:
+    token = ledger.token_by_hash(hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest())
+    if token is None:
+        return None
+    if not token.holds(now):
         return Visitor(address=address)
     user = ledger.user(token.user)
     if user is None or user.disabled:

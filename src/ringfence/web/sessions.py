@@ -28,7 +28,10 @@ class Flash(Struct, frozen=True):
 
 
 class Session(Struct, kw_only=True):
-    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of`."""
+    """One login. `csrf` is the secret of its forms; `draft` the policy that is edited, of revision `draft_of`.
+
+    `draft_of` is 0 without a draft; `draft_note` is what its editor wrote about it so far.
+    """
 
     user: str
     address: str
@@ -37,6 +40,7 @@ class Session(Struct, kw_only=True):
     csrf: str
     draft: str = ""
     draft_of: int = 0
+    draft_note: str = ""
     flashes: list[Flash] = []
 
     def tell(self, kind: str, text: str) -> None:
@@ -91,6 +95,10 @@ class Sessions:
             return False
         with self._lock:
             return any(session is each for each in self._sessions.values())
+
+    def count(self, now: float) -> int:
+        """How many sessions run."""
+        return sum(now < min(one.seen + self._idle, one.began + self._longest) for one in list(self._sessions.values()))
 
     def close(self, session: Session) -> None:
         """End one session."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
 
 from litestar.datastructures import FormMultiDict
 
@@ -18,13 +20,19 @@ from ringfence.web.access import Visitor
 from ringfence.web.asking import Guard
 from ringfence.web.counting import Counts
 from ringfence.web.countries import Countries
+from ringfence.web.description import Description
+from ringfence.web.feeding import Feeds
 from ringfence.web.inforce import InForce
+from ringfence.web.jobs import Jobs
 from ringfence.web.kept import Kept
 from ringfence.web.live import Live
+from ringfence.web.measuring import Latencies
 from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
 from ringfence.web.sessions import Sessions
 from ringfence.web.templating import Pages
+
+T = TypeVar("T")
 
 MOST_ADDRESSES: Final = 10_000
 
@@ -112,18 +120,43 @@ class Web:
         self.clock = clock
         self.started = clock()
         self.readers = Readers(settings.ledger.path)
-        self.counts = Counts(self.readers)
         self.guard = Guard(settings.control.socket)
         self.sessions = Sessions(settings.web.idle, settings.web.longest)
         self.live = Live(self.readers, self.guard)
         self.owned = Owned(self.readers)
+        self.jobs = Jobs()
         self.pages = Pages()
         self.proxies = AddressSet(settings.web.proxies)
         self.tries = Tries()
         self.countries = Countries(settings.web.countries)
         self.in_force = InForce()
         self.kept = Kept()
+        self.counts = Counts(self.readers, self.kept)
+        self.guesses = Tries()
+        self.feeds = Feeds(self.readers, clock)
+        self.latencies = Latencies()
+        self.description = Description()
+        self._aside = ThreadPoolExecutor(1, "aside")
         self.secure = settings.web.secure or settings.web.base.startswith("https://")
+
+    def guessed(self, address: str, path: str) -> float:
+        """Somebody sent a token that never was: an attempt on service web. Returns the seconds they have to wait."""
+        now = self.clock()
+        wait = self.guesses.wait(address, now)
+        if not wait:
+            self.guesses.failed(address, now)
+            event = {
+                "service": "web", "outcome": "failed", "address": address, "cause": "unknown token", "detail": path,
+            }  # fmt: skip
+            try:
+                self.guard.ask_for_page(dict, "report_events", events=[event])
+            except RingfenceError as error:
+                print(f"web: an attempt could not be reported to the guard: {error}", flush=True)
+        return wait
+
+    async def aside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do what takes a while one after the other, by one thread: its reader of the ledger remembers for all."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
     @property
     def cookie(self) -> str:

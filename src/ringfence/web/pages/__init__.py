@@ -17,6 +17,10 @@ from ringfence.web.pages import (
     mine,
     overview,
     people,
+    policy,
+    policy_history,
+    policy_more,
+    policy_review,
     shell,
     trials,
     warnings,
@@ -25,6 +29,6 @@ from ringfence.web.pages import (
 
 SUBJECTS = (
     login, shell, overview, attacks, address, bans, ban, whitelist, lockdown, trials, mine, warnings, diagnostics,
-    audit, people, keys,
+    audit, people, keys, policy, policy_more, policy_review, policy_history,
 )  # fmt: skip
 ROUTES: list[Any] = [route for subject in SUBJECTS for route in subject.ROUTES]

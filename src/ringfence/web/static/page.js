@@ -100,19 +100,22 @@ function listen() {
 
 // --- checks as one types: fields with `data-check` are asked about at the server that knows the ranges
 
-let checking = 0;
+const checking = new WeakMap();
 function checkField(field) {
-  clearTimeout(checking);
-  checking = setTimeout(async () => {
-    const query = new URLSearchParams({ key: field.dataset.check, value: field.value });
+  clearTimeout(checking.get(field));
+  field.setCustomValidity("");  // what was wrong with the text before must not hold the form back
+  const value = field.value;
+  checking.set(field, setTimeout(async () => {
+    const query = new URLSearchParams({ key: field.dataset.check, value });
     const answer = await fetch(`/policy/check?${query}`, { credentials: "same-origin" }).catch(() => null);
-    if (!answer || !answer.ok) return;
+    if (!answer || !answer.ok || answer.redirected) return;
     const wrong = await answer.text();
+    if (field.value !== value) return;
     field.setCustomValidity(wrong);
     field.setAttribute("aria-invalid", wrong ? "true" : "false");
     const place = document.getElementById(field.getAttribute("aria-describedby") || "");
     if (place) place.textContent = wrong;
-  }, 250);
+  }, 250));
 }
 
 // --- small comforts
