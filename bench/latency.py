@@ -54,9 +54,11 @@ class Log:
         os.close(self._file)
 
 
-def _sample(log: Log, watch: Watch, needed: int, samples: int, pause: float, digested: Callable[[int], None]) -> Result:
+def sample(
+    log: Log, watch: Watch, needed: int, samples: int, pause: float, digested: Callable[[int], None], seed: int = 7
+) -> Result:
     """Latencies in ms of `samples` bans; `needed` lines ban, `digested(lines)` waits until the tool has read them."""
-    first, *pool = generate.addresses(samples + 1, seed=7)
+    first, *pool = generate.addresses(samples + 1, seed=seed)
     dice = random.Random(7)
     log.write(log.attempts(first, needed))
     if watch.wait(first, TIMEOUT) is None:
@@ -93,7 +95,7 @@ def _ringfence(directory: Path, samples: int) -> Result:
         try:
             guard.until(0, TIMEOUT)
             time.sleep(1.0)
-            return _sample(log, watch, FAILURES, samples, 0.05, lambda lines: void(guard.until(lines, TIMEOUT)))
+            return sample(log, watch, FAILURES, samples, 0.05, lambda lines: void(guard.until(lines, TIMEOUT)))
         except (RuntimeError, OSError) as error:
             return {"note": f"failed: {error}"}
         finally:
@@ -114,7 +116,7 @@ def _fail2ban(directory: Path, samples: int) -> Result:
         time.sleep(1.0)
         # Pauses of up to a second, because the tool polls: its samples fall anywhere between two looks.
         wait = lambda lines: void(server.until("Total failed", lines, TIMEOUT))  # noqa: E731
-        result = _sample(log, watch, fail2ban.MAXRETRY, samples, 1.0, wait)
+        result = sample(log, watch, fail2ban.MAXRETRY, samples, 1.0, wait)
         backend = server.backend()
         server.stop()
         watch.close()
@@ -130,7 +132,7 @@ def _sshguard(directory: Path, samples: int) -> Result:
         watch = Watch(namespace)
         sshguard.start(namespace, log.path)
         time.sleep(2.0)
-        result = _sample(log, watch, sshguard.ATTEMPTS, samples, 0.05, lambda lines: time.sleep(2.0))
+        result = sample(log, watch, sshguard.ATTEMPTS, samples, 0.05, lambda lines: time.sleep(2.0))
         watch.close()
         log.close()
         return {"note": "tail, nft sets", **result}

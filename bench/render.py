@@ -16,6 +16,7 @@ COLUMNS = {
     "busy": ("CPU s", "{:,.3f}"),
     "rate": ("per second", "{:,.0f}"),
     "median": ("median ms", "{:,.2f}"),
+    "p95": ("95 % ms", "{:,.2f}"),
     "p99": ("99 % ms", "{:,.2f}"),
     "worst": ("worst ms", "{:,.2f}"),
     "rss": ("RSS MB", "{:,.1f}"),
@@ -24,7 +25,7 @@ COLUMNS = {
     "microseconds": ("µs each", "{:,.3f}"),
 }
 LONGEST_NOTE = 90
-LESS_IS_BETTER = ("seconds", "median", "p99", "rss", "pss", "cpu", "microseconds")
+LESS_IS_BETTER = ("seconds", "median", "p95", "p99", "rss", "pss", "cpu", "microseconds")
 
 
 PAGE = """# Benchmarks: measured figures

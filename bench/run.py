@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import catalogue, catchup, cost, idle, latency, reading, restore, whatif
+from bench import catalogue, catchup, cost, idle, latency, pages, reading, restore, whatif
 from bench.render import page, table
 from bench.tools import TIMES, Result, ringfence
 
@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[Part, bool]] = {
     "cost": (lambda options: cost.measure(options.lines), False),
     "catalogue": (lambda options: catalogue.measure(options.lines), False),
     "whatif": (lambda options: whatif.measure(options.lines), False),
+    "pages": (lambda options: pages.measure(samples=options.samples), True),
 }
 """Each part and whether it needs root (network namespaces)."""
 

@@ -194,8 +194,8 @@ def test_users_and_tokens_are_made_and_taken_away_and_no_secret_is_ever_listed(a
 
 
 def test_what_is_counted_and_written_down_can_be_read(admin: httpx.Client) -> None:
-    assert admin.get(f"{V1}/pulse").json()["mode"].startswith("monitor")
-    assert admin.get(f"{V1}/status").json()["services"]
+    assert admin.get(f"{V1}/status").json()["mode"].startswith("monitor")
+    assert admin.get(f"{V1}/services").json()["rows"]
     assert admin.get(f"{V1}/diagnostics").json()["guard"]["resident"] > 0
     me = admin.get(f"{V1}/me").json()
     assert me["permissions"] == ["act", "govern", "see"] and me["address"] == "203.0.113.200"

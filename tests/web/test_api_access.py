@@ -110,17 +110,17 @@ def test_a_token_works_as_bearer_and_as_password_until_it_is_revoked(site: Site)
         secret = client.headers["authorization"].split()[1]
         number = client.get("/api/v1/me").json()["token"]
         del client.headers["authorization"]
-        assert client.get("/api/v1/pulse", auth=("anything", secret)).status_code == 200
-        assert client.get("/api/v1/pulse").status_code == 401
-        assert client.get("/api/v1/pulse", headers={"authorization": "Basic !!"}).status_code == 401
+        assert client.get("/api/v1/status", auth=("anything", secret)).status_code == 200
+        assert client.get("/api/v1/status").status_code == 401
+        assert client.get("/api/v1/status", headers={"authorization": "Basic !!"}).status_code == 401
         site.guard.ask(dict, "revoke_token", id=number)
-        refused = client.get("/api/v1/pulse", auth=("anything", secret))
+        refused = client.get("/api/v1/status", auth=("anything", secret))
         assert refused.status_code == 401 and "Bearer" in refused.headers["www-authenticate"]
 
 
 def test_tokens_that_never_were_are_attempts_on_the_page_and_soon_have_to_wait(site: Site) -> None:
     with site.client("198.51.100.140") as guesser:
-        answers = [guesser.get("/api/v1/pulse", headers={"authorization": f"Bearer rf_{n}"}) for n in range(22)]
+        answers = [guesser.get("/api/v1/status", headers={"authorization": f"Bearer rf_{n}"}) for n in range(22)]
         assert answers[0].status_code == 401 and answers[-1].status_code == 429
         assert int(answers[-1].headers["retry-after"]) > 0
         assert answers[-1].headers["content-type"] == "application/problem+json"

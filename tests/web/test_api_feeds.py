@@ -60,7 +60,8 @@ def test_the_list_of_one_service_holds_its_bans_and_those_of_all(admin: httpx.Cl
     listed = reader.get("/feed/bans.json", params={"service": "smtp"}).json()
     found = {row["target"]: row["service"] for row in listed["bans"]}
     assert found["198.51.100.161"] == "smtp" and found["198.51.100.162"] == "*" and "198.51.100.163" not in found
-    assert listed["count"] == len(listed["bans"])
+    plain = reader.get("/feed/bans.json", params={"service": "smtp"}, headers={"accept-encoding": "identity"})
+    assert plain.json() == listed and "content-encoding" not in plain.headers
     missing = reader.get("/feed/bans.txt", params={"service": "smtpp"})
     assert missing.status_code == 404, "an empty list would open another firewall"
 
@@ -77,9 +78,9 @@ def test_a_hundred_thousand_bans_are_written_once_for_everybody() -> None:
         def versions(self) -> Any:
             return type("Versions", (), {"bans": 1})
 
-        def barred(self, now: float, service: str) -> list[Barred]:
+        def barred(self, now: float, service: str) -> Iterator[Barred]:
             Ledger.asked += 1
-            return [Barred(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "sip", 0.0, 9e9) for n in range(100_000)]
+            return (Barred(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "sip", 9e9) for n in range(100_000))
 
     readers: Any = type("Readers", (), {"ledger": lambda self: Ledger()})()
     feeds = Feeds(readers, lambda: 1000.0)
@@ -87,7 +88,7 @@ def test_a_hundred_thousand_bans_are_written_once_for_everybody() -> None:
     begun = time.perf_counter()
     assert all(feeds.get("txt") is first for _ in range(100)) and Ledger.asked == 1
     assert time.perf_counter() - begun < 0.1
-    assert first.body.count(b"\n") == 100_000
+    assert b"".join(first.pieces()).count(b"\n") == 100_000 and len(first.packed) < 500_000
 
 
 # ---- health and numbers

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +25,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from guard_process import failures
+from guard_process import GuardProcess, failures, running
 from ringfence.people_answers import NewToken
-from web_site import Site
+from ringfence.settings import load_settings
+from web_site import Site, free_port
 
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
@@ -68,6 +70,18 @@ def half(known: dict[str, tuple[Any, ...]], values: Any) -> Any:
         elif isinstance(value, list):
             found[name] = half(known, value)
     return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A page and a guard of their own: what is sent here changes policy, whitelist and users as it comes."""
+    text = '[web]\nstart = false\nlisten = "127.0.0.1:8470"\nproxies = ["127.0.0.1"]\n'
+    with running(GuardProcess(tmp_path_factory.mktemp("schema"), settings=text)) as guard:
+        found = Site(guard, free_port(load_settings(Path(guard.config), {}, is_root=True)))
+        try:
+            yield found
+        finally:
+            found.stop()
 
 
 @pytest.fixture(scope="module")

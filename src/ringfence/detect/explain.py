@@ -15,7 +15,7 @@ from ringfence.detect.views import DetectorStatistics, WindowView
 from ringfence.detect.window import ATTEMPT, Counter, Window
 from ringfence.model import EVERY, Policy, causes_in_words
 
-_SAMPLE = 200
+_SAMPLE = 300
 _FLOAT = getsizeof(0.0)
 _SLOT = 40
 """Bytes of a key's place in its dict and in the queue by age, roughly: 24 and an index, at the usual load."""
@@ -120,12 +120,14 @@ def statistics(tracked: Tracked, plans: Mapping[str, Plan]) -> DetectorStatistic
     """How much is tracked; the bytes are those of some windows of each counter times their number."""
     services: dict[str, int] = {}
     total = 0.0
+    # Asked for by a page: however many counters there are, some hundred windows are looked at.
+    each_counter = max(1, _SAMPLE // max(1, sum(len(plan.counters) for plan in plans.values())))
     for service, plan in plans.items():
         for counter in plan.counters:
             number = len(counter.windows)
             if number:
                 services[service] = services.get(service, 0) + number
-                sample = list(islice(counter.windows.items(), _SAMPLE))
+                sample = list(islice(counter.windows.items(), each_counter))
                 each = sum(getsizeof(key) + _weight(counter, window) for key, window in sample) / len(sample)
                 total += number * (each + _SLOT)
     return DetectorStatistics(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ringfence.ledger.events import event_from
 from ringfence.ledger.holders import AccountStore
 from ringfence.ledger.listed import ListedEvent
+from ringfence.ledger.sql import QUERIES
 
 
 class Barred(NamedTuple):
@@ -14,16 +16,20 @@ class Barred(NamedTuple):
 
     target: str
     service: str
-    since: float
     until: float
 
 
 class FeedStore(AccountStore):
     """Reads what is fetched by programs."""
 
-    def barred(self, now: float, service: str = "") -> list[Barred]:
-        """The bans that run at `now`, by target; of one `service` (with those of all services) or of any."""
-        return [Barred(*row) for row in self._rows("barred", {"now": now, "service": service})]
+    def barred(self, now: float, service: str = "") -> Iterator[Barred]:
+        """The bans that run at `now`, by target; of one `service` (with those of all services) or, empty, of any.
+
+        Told one by one, for there may be very many; only covering indexes are read.
+        """
+        with self._told():
+            for row in self._connection.execute(QUERIES["barred"], {"now": now, "service": service}):
+                yield Barred(*row)
 
     def events_after(self, number: int, *, limit: int = 1000) -> list[ListedEvent]:
         """The events recorded after event `number`, oldest first."""

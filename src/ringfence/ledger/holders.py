@@ -12,6 +12,7 @@ A ban concerns it if an event of A came from within its target, from MONTH befor
 from __future__ import annotations
 
 import json
+import math
 from array import array
 from collections.abc import Collection, Iterable
 from typing import Final
@@ -174,14 +175,18 @@ class AccountStore(TimelineStore):
     ) -> Page[ListedBan]:  # fmt: skip
         """The newest bans (with `running`, only those in force) that concern these accounts."""
         addresses = index.addresses(accounts)
-        targets = json.dumps(sorted(set(self._follow_targets().around(addresses))))
+        around = self._follow_targets().around
+        latest: dict[str, float] = {}
+        for address, time in addresses.items():
+            for target in around((address,)):
+                latest[target] = max(time, latest.get(target, time))
         before = cursor[0] if cursor else 1 << 62
-        rows = self._rows("bans_of_targets", {"targets": targets, "running": running, "before": before,
-                                              "limit": MOST_BANS})  # fmt: skip
+        wanted = {"targets": json.dumps(sorted(latest)), "running": running, "before": before, "limit": MOST_BANS}
+        rows = self._rows("bans_of_targets", wanted)
         found: list[ListedBan] = []
         for row in rows:
             ban = ban_from(row)
-            if any(time >= ban.since - MONTH for time in _times(ban.target, addresses)):
+            if latest.get(ban.target, -math.inf) >= ban.since - MONTH:
                 if len(found) == limit:
                     return Page(found, (found[-1].id,))
                 found.append(self._for_holder(ban, {key_of(account) for account in accounts}))

@@ -176,7 +176,7 @@ WHERE b.id < :before AND (NOT :running OR b.ended IS NULL) ORDER BY b.id DESC LI
 -- ---------------------------------------------------------------- for programs
 
 -- name: barred
-SELECT target, service, since, until FROM ban
+SELECT target, service, until FROM ban INDEXED BY ban_ending
 WHERE ended IS NULL AND until > :now AND (:service = '' OR service IN (:service, '*')) ORDER BY target, service
 
 -- name: events_after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from msgspec import Struct
@@ -137,8 +138,15 @@ def _field(name: str, place: str, schema: dict[str, Any], required: bool) -> Fie
     otherwise = schema.get("default")
     return Field(
         name=name, place=place, kind=kind_of(schema), required=required,
-        otherwise="" if otherwise in (None, "") else str(otherwise), words=_words(schema),
+        otherwise="" if otherwise in (None, "", []) else _value(otherwise), words=_words(schema),
     )  # fmt: skip
+
+
+def _value(value: Any) -> str:
+    """A default as JSON writes it, texts without quotation marks."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _words(schema: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -11,9 +12,12 @@ from litestar import Litestar, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
+from markupsafe import Markup
+from msgspec import Struct
 
 import ringfence
-from ringfence.web.described import Described, described
+from ringfence.web.described import described
+from ringfence.web.templating import Pages
 
 ROOT: Final = "/api/v1"
 METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -74,7 +78,7 @@ class Description:
 
     def __init__(self) -> None:
         self._bytes = b""
-        self._described: Described | None = None
+        self._pages: dict[str, Markup] = {}
 
     def json(self, app: Litestar) -> bytes:
         """The OpenAPI document."""
@@ -82,11 +86,12 @@ class Description:
             self._bytes = msgspec.json.encode(document(app))
         return self._bytes
 
-    def page(self, app: Litestar) -> Described:
-        """What the page of documentation shows."""
-        if self._described is None:
-            self._described = described(msgspec.json.decode(self.json(app)))
-        return self._described
+    def page(self, app: Litestar, pages: Pages, language: str) -> Markup:
+        """The documentation as HTML, without the frame of a page; it is long, and the same for everybody."""
+        if language not in self._pages:
+            api = described(msgspec.json.decode(self.json(app)))
+            self._pages[language] = Markup(pages.render("api", {"api": api, "root": ROOT}, language))  # noqa: S704
+        return self._pages[language]
 
 
 def document(app: Litestar) -> dict[str, Any]:
@@ -99,9 +104,26 @@ def document(app: Litestar) -> dict[str, Any]:
         for method in METHODS:
             if method in item:
                 _better(item[method], rights.get((path, method.upper()), ()))
-    for model in schema["components"]["schemas"].values():
+    told = _docstrings()
+    for name, model in schema["components"]["schemas"].items():
         model.pop("title", None)
+        if "description" not in model and (words := told.get(name.partition("_")[0])):
+            model["description"] = words
     return schema
+
+
+def _docstrings() -> dict[str, str]:
+    """What our values say of themselves, by name; nothing where two have the same."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    waiting: list[type[Struct]] = [Struct]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            waiting.append(kind)
+            if kind.__module__.startswith("ringfence."):
+                twice |= {kind.__name__} & found.keys()
+                found[kind.__name__] = cleandoc(kind.__doc__ or "")
+    return {name: words for name, words in found.items() if name not in twice}
 
 
 def _handlers(app: Litestar) -> list[tuple[str, HTTPRouteHandler]]:

@@ -124,6 +124,7 @@ def listen(settings: Settings) -> socket.socket:
 
 async def warm(app: Any) -> None:
     """Ask for some pages before rights are given up: whatever is loaded late is loaded now, while it can be read."""
+    app.state.web.description.json(app)
     for path in ("/login", "/favicon.ico", "/healthz", "/api/v1/openapi.json", "/missing"):
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
 
 from litestar.datastructures import FormMultiDict
 
@@ -29,6 +31,8 @@ from ringfence.web.owned import Owned
 from ringfence.web.reading import Readers
 from ringfence.web.sessions import Sessions
 from ringfence.web.templating import Pages
+
+T = TypeVar("T")
 
 MOST_ADDRESSES: Final = 10_000
 
@@ -132,6 +136,7 @@ class Web:
         self.feeds = Feeds(self.readers, clock)
         self.latencies = Latencies()
         self.description = Description()
+        self._aside = ThreadPoolExecutor(1, "aside")
         self.secure = settings.web.secure or settings.web.base.startswith("https://")
 
     def guessed(self, address: str, path: str) -> float:
@@ -148,6 +153,10 @@ class Web:
             except RingfenceError as error:
                 print(f"web: an attempt could not be reported to the guard: {error}", flush=True)
         return wait
+
+    async def aside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do what takes a while one after the other, by one thread: its reader of the ledger remembers for all."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, work, *arguments)
 
     @property
     def cookie(self) -> str:

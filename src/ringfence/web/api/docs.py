@@ -8,6 +8,7 @@ from litestar import Response, get
 
 from ringfence.web.access import Permission, needs
 from ringfence.web.description import ROOT
+from ringfence.web.frame import language_of
 from ringfence.web.pages.showing import Asked, Parts, show
 
 WHO: Final = (Permission.SEE, Permission.OWN, Permission.REPORT)
@@ -22,7 +23,8 @@ def openapi_json(request: Asked, web: Parts) -> Response[bytes]:
 @get(f"{ROOT}/docs", opt=needs(*WHO), sync_to_thread=True, include_in_schema=False)
 def docs(request: Asked, web: Parts) -> Response[str]:
     """The documentation of the API, as a page without scripts."""
-    return show(request, "docs", api=web.description.page(request.app), root=ROOT, base=web.settings.web.base)
+    told = web.description.page(request.app, web.pages, language_of(request))
+    return show(request, "docs", told=told, root=ROOT, base=web.settings.web.base)
 
 
 ROUTES: list[Any] = [openapi_json, docs]

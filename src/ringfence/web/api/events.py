@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final, Literal
 
@@ -163,13 +162,13 @@ async def told(
     yield b"retry: 3000\n\n"
     with web.live.listening():
         seen = web.live.versions()
-        newest = await asyncio.to_thread(lambda: web.readers.ledger().events_recorded())
+        newest = await web.aside(lambda: web.readers.ledger().events_recorded())
         at = newest if resumed is None else min(resumed, newest)
         if at < newest - MOST_RESUMED:
             at = newest - MOST_RESUMED
             yield b"event: missed\ndata: " + msgspec.json.encode({"resumed_after": at}) + b"\n\n"
-        while await asyncio.to_thread(holds, web, visitor):
-            found = await asyncio.to_thread(lambda: web.readers.ledger().events_after(at, limit=STEP))  # noqa: B023
+        while await web.aside(holds, web, visitor):
+            found = await web.aside(lambda: web.readers.ledger().events_after(at, limit=STEP))  # noqa: B023
             if found:
                 at = found[-1].id
                 yield b"".join(_block(one) for one in found if chosen(one)) or b": nothing of yours\n\n"

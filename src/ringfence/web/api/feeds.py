@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final, Literal
 
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
+from litestar.response import Stream
 from msgspec import Struct
 
 from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.web.access import Permission, needs
 from ringfence.web.api.answering import Service, problems, read
-from ringfence.web.feeding import FeedBody, Format, matches
+from ringfence.web.feeding import FeedBody, Format, matches, takes_gzip
 from ringfence.web.metrics import CONTENT, metrics_text
-from ringfence.web.pages.showing import Parts, Who
+from ringfence.web.pages.showing import Asked, Parts, Who
 from ringfence.web.web import Web
 
 SEE: Final = Permission.SEE
@@ -31,35 +33,37 @@ class Health(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @read(
-    "/feed/bans.txt", SEE, tag="feeds", media_type="text/plain",
+    "/feed/bans.txt", SEE, tag="feeds", media_type="text/plain", sync_to_thread=None,
     responses={**UNCHANGED, **problems(400, 401, 403, 404, 429, 503)},
 )  # fmt: skip
-def bans_text(web: Parts, service: Service = "", if_none_match: KnownTag = "") -> Response[bytes]:
+async def bans_text(request: Asked, web: Parts, service: Service = "", if_none_match: KnownTag = "") -> Response[Any]:
     """The running bans, one address or network a line; with `service` those of it and those of all services."""
-    return _feed(web, "txt", service, if_none_match)
+    return await _feed(request, web, "txt", service, if_none_match)
 
 
 @read(
-    "/feed/bans.json", SEE, tag="feeds",
+    "/feed/bans.json", SEE, tag="feeds", sync_to_thread=None,
     responses={
         200: ResponseSpec(FeedBody, generate_examples=False, description="The list."), **UNCHANGED,
         **problems(400, 401, 403, 404, 429, 503),
     },
 )  # fmt: skip
-def bans_json(web: Parts, service: Service = "", if_none_match: KnownTag = "") -> Response[bytes]:
+async def bans_json(request: Asked, web: Parts, service: Service = "", if_none_match: KnownTag = "") -> Response[Any]:
     """The same as JSON, with the service of each ban and its end."""
-    return _feed(web, "json", service, if_none_match)
+    return await _feed(request, web, "json", service, if_none_match)
 
 
-def _feed(web: Web, form: Format, service: str, known: str) -> Response[bytes]:
+async def _feed(request: Asked, web: Web, form: Format, service: str, known: str) -> Response[Any]:
     if service and service != "*":
-        _check_service(web, service)
-    feed = web.feeds.get(form, service)
-    headers = {"etag": feed.tag, "cache-control": "private, no-cache"}
+        await asyncio.to_thread(_check_service, web, service)
+    feed = await web.aside(web.feeds.get, form, service)
+    headers = {"etag": feed.tag, "cache-control": "private, no-cache", "vary": "Accept-Encoding"}
     kind = "text/plain; charset=utf-8" if form == "txt" else "application/json"
     if known and matches(known, feed.tag):
         return Response(b"", status_code=304, headers=headers, media_type=kind)
-    return Response(feed.body, headers=headers, media_type=kind)
+    if takes_gzip(request.headers.get("accept-encoding", "")):
+        return Response(feed.packed, headers={**headers, "content-encoding": "gzip"}, media_type=kind)
+    return Stream(feed.pieces(), headers=headers, media_type=kind)
 
 
 def _check_service(web: Web, service: str) -> None:
@@ -72,10 +76,13 @@ def _check_service(web: Web, service: str) -> None:
         raise NotFoundError(f"there is no service {service!r}; known: {', '.join(known)}")
 
 
-@read("/metrics", SEE, tag="feeds", media_type="text/plain", responses=problems(400, 401, 403, 429, 503))
-def metrics(web: Parts) -> Response[bytes]:
+@read(
+    "/metrics", SEE, tag="feeds", media_type="text/plain", sync_to_thread=None,
+    responses=problems(400, 401, 403, 429, 503),
+)  # fmt: skip
+async def metrics(web: Parts) -> Response[bytes]:
     """Numbers for Prometheus: attempts, bans, how long enforcing takes, lag of sources, queues, the page itself."""
-    return Response(metrics_text(web), media_type=CONTENT)
+    return Response(await web.aside(metrics_text, web), media_type=CONTENT)
 
 
 @get(

@@ -11,14 +11,15 @@ from litestar.exceptions import ClientException
 from litestar.params import FromQuery, PathParameter, QueryParameter
 from msgspec import Struct
 
-from ringfence.answers import Explanation, Status
+from ringfence.answers import Explanation
 from ringfence.ledger.listed import AttackFilter, AttackSort, EventFilter
 from ringfence.live import Pulse
 from ringfence.model import Level
 from ringfence.own import canonical
+from ringfence.render import rule_in_brief
 from ringfence.web.access import Permission
 from ringfence.web.api.answering import Ascending, Continued, Limit, Service, Text, read
-from ringfence.web.api.paging import NUMBER, TEXT, WHOLE, Listing, continued, listing
+from ringfence.web.api.paging import NUMBER, TEXT, WHOLE, Listing, continued, listing, paged
 from ringfence.web.api.rows import AttackerRow, NumberedEvent, seconds
 from ringfence.web.pages.showing import Parts, Who
 
@@ -41,6 +42,15 @@ class Myself(Struct, frozen=True, kw_only=True):
     service: str
 
 
+class ServiceState(Struct, frozen=True, kw_only=True):
+    """A service. `rules` have their name and numbers in short: "standard 10/10m→10m"."""
+
+    name: str
+    enabled: bool
+    bans: int
+    rules: tuple[str, ...]
+
+
 @read("/me", SEE, Permission.OWN, Permission.REPORT, tag="guard")
 def me(visitor: Who) -> Myself:
     """Who you are: the user and the rights behind your token, and where you come from."""
@@ -51,19 +61,29 @@ def me(visitor: Who) -> Myself:
     )  # fmt: skip
 
 
-@read("/pulse", SEE, tag="guard")
-def pulse(web: Parts) -> Pulse:
-    """How the guard is, in short.
+@read("/status", SEE, tag="guard")
+def status(web: Parts) -> Pulse:
+    """How the guard is.
 
     `guarded` is true only when nothing at all is in `problems`. At most two seconds old; cheap to ask for.
     """
     return web.guard.pulse()
 
 
-@read("/status", SEE, tag="guard")
-def status(web: Parts, visitor: Who) -> Status:
-    """How the guard is, with every service and every log."""
-    return web.guard.ask(Status, visitor, "status")
+@read("/services", SEE, tag="guard")
+def services(web: Parts, limit: Limit = 100, cursor: Continued = "") -> Listing[ServiceState]:
+    """Every service: whether it is judged at all, by which rules, and how many bans run."""
+    ledger = web.readers.ledger()
+    policy, bans = web.in_force.policy(ledger), ledger.service_counts()
+    rows = [
+        ServiceState(
+            name=name, enabled=name not in policy.disabled, bans=bans.get(name, 0),
+            rules=tuple(rule_in_brief(rule) for rule in policy.rules_for(name)),
+        )
+        for name in web.guard.pulse().services
+    ]  # fmt: skip
+    found, next_ = paged(rows, lambda row: (row.name,), "services", (TEXT,), limit, cursor)
+    return Listing(rows=found, next=next_, total=len(rows))
 
 
 @read("/attacks", SEE, tag="attacks")
@@ -150,4 +170,4 @@ def network_of(text: str) -> str:
         raise ClientException(f"{text!r} is not a network such as 203.0.113.0/24") from error
 
 
-ROUTES: list[Any] = [me, pulse, status, attacks, attacker, explain, attacker_events]
+ROUTES: list[Any] = [me, status, services, attacks, attacker, explain, attacker_events]
