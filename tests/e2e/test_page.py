@@ -199,7 +199,7 @@ def test_a_policy_change_is_tried_on_the_past_then_on_trial_then_kept(site: Site
     page.goto("/policy")
     before = guard.json("policy", "show")["revision"]
     page.goto("/policy/cell?rule=standard&service=sip")
-    page.locator("input[name=failures]").fill("3")
+    page.locator("#v-failures").fill("3")
     page.get_by_role("button", name="Change it in the draft").click()
     page.goto("/policy/review")
     expect(page.locator("main")).to_contain_text("rule standard for sip: failures 8 → 3")
