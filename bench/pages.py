@@ -45,7 +45,9 @@ PAGES = {
     ),
     "attacks, by account": ("/attacks?account=admin", "/attacks?account=user77"),
     "address": ("/attacks/1.64.0.1", "/attacks/1.64.1.7"),
-    "bans": ("/bans", "/bans?sort=until", "/bans?sort=target", "/bans?service=sip", "/bans?q=64.0.0.0/8", "/bans?show=all"),
+    "bans": (
+        "/bans", "/bans?sort=until", "/bans?sort=target", "/bans?service=sip", "/bans?q=64.0.0.0/8", "/bans?show=all",
+    ),
     "whitelist": ("/whitelist",),
     "policy": ("/policy", "/policy/history", "/policy/review"),
     "lockdown": ("/lockdown",),

@@ -14,6 +14,7 @@ from typing import Final
 
 from ringfence.ledger import Ledger
 from ringfence.model import FOREVER, AllowEntry, Event, Verdict
+from ringfence.policy import default_policy_text
 
 DAY: Final = 86_400.0
 DAYS: Final = 30
@@ -113,8 +114,9 @@ def make(path: Path, now: float, count: int = 1_000_000, attackers: int = 200_00
         _record(ledger, batch, verdicts, batch[-1].time)
     took = time.perf_counter() - begin
     ledger.allow(AllowEntry(target="192.0.2.0/24", created=now), author="user:root", now=now)
+    policy = default_policy_text({})
     for number in range(200):
-        ledger.apply_policy(f"# {number}", author="user:root", now=now)
+        ledger.apply_policy(f"{policy}# {number}\n", author="user:root", now=now)
     ledger.close()
     return took
 

@@ -25,7 +25,7 @@ from ringfence.web import access
 from ringfence.web import app as application
 from ringfence.web.access import OF_ROLE, Permission
 from ringfence.web.app import handlers_of
-from ringfence.web.recognise import PROGRAMS
+from ringfence.web.recognise import FOR_PEOPLE, PROGRAMS
 from web_site import Site, free_port
 
 NEEDS: Final = """
@@ -117,7 +117,6 @@ GET    /policy/history/{number:str}                     SEE
 POST   /policy/rollback                                 GOVERN
 POST   /policy/draft                                    GOVERN
 GET    /api/v1/me                                       OWN REPORT SEE
-GET    /api/v1/pulse                                    SEE
 GET    /api/v1/status                                   SEE
 GET    /api/v1/attacks                                  SEE
 GET    /api/v1/attacks/{address:str}                    SEE
@@ -154,6 +153,7 @@ PUT    /api/v1/policy/services/{name:str}               GOVERN
 POST   /api/v1/what-if                                  GOVERN
 DELETE /api/v1/what-if/{number:str}                     GOVERN
 GET    /api/v1/what-if/{number:str}                     GOVERN
+GET    /api/v1/services                                 SEE
 GET    /api/v1/statistics                               SEE
 POST   /api/v1/statistics/reset                         ACT
 GET    /api/v1/diagnostics                              SEE
@@ -251,7 +251,7 @@ def address(path: str) -> str:
 def expected(who: str, path: str, needed: set[str]) -> bool:
     """Whether `who` may pass. Pages know no tokens, programs no cookies."""
     for_programs = path.startswith(PROGRAMS)
-    known = who != "nobody" and ("/" in who) == for_programs
+    known = who != "nobody" and (("/" in who) == for_programs or path in FOR_PEOPLE)
     return "OPEN" in needed or (known and bool(MAY[who] & needed))
 
 

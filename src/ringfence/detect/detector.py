@@ -159,9 +159,14 @@ class Detector:
                 if plan.by_address is not None:
                     for key in {target, f"{target}/32", self._key_or(target)}:
                         self._tracked.drop(plan.by_address, key)
-                    if "/" in target:
+                    if self._may_hold_others(target):
                         for key in self._tracked.inside(plan.by_address, [span(target)]):
                             self._tracked.drop(plan.by_address, key)
+
+    def _may_hold_others(self, target: str) -> bool:
+        """Whether other keys may lie in `target`; not in an IPv6 prefix that is itself counted as one address."""
+        _, slash, length = target.partition("/")
+        return bool(slash) and not (":" in target and int(length) >= self._policy.limits.ipv6_prefix)
 
     def windows(self, address: str, now: float) -> list[WindowView]:
         """What every rule has counted for `address` as of `now`, service by service; [] for what is no address."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from litestar import Litestar, Request, Router
@@ -27,6 +28,8 @@ from ringfence.web.web import Form, Web
 
 LARGEST: Final = 2 << 20
 """Bytes of a request's body."""
+THREADS: Final = 3
+"""Threads that make pages: each remembers some megabytes of the ledger, and there are two cores as a rule."""
 FORM_COOKIE: Final = "ringfence-form"
 """Holds the secret of forms for who has no session yet."""
 
@@ -88,15 +91,20 @@ async def add_headers(message: Message, scope: Scope) -> None:
 
 @contextlib.asynccontextmanager
 async def looking(app: Litestar) -> AsyncIterator[None]:
-    """Look for changes as long as the application runs."""
-    tasks = [asyncio.create_task(part.run()) for part in (app.state.web.live, app.state.web.owned)]
+    """Look for changes as long as the application runs; pages are made by a few threads that have read ahead."""
+    web: Web = app.state.web
+    threads = ThreadPoolExecutor(THREADS, "page")
+    asyncio.get_running_loop().set_default_executor(threads)
+    for _ in range(THREADS):
+        threads.submit(web.readers.warm)
+    tasks = [asyncio.create_task(part.run()) for part in (web.live, web.owned)]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        app.state.web.jobs.close()
+        web.jobs.close()
 
 
 def make_app(web: Web) -> Litestar:

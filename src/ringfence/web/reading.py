@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
+from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger
 
 
@@ -21,3 +23,8 @@ class Readers:
         if found is None:
             found = self._mine.ledger = Ledger.open_reader(self._path)
         return found
+
+    def warm(self) -> None:
+        """Let this thread's reader read ahead what would make its first page slow."""
+        with contextlib.suppress(LedgerError):  # no ledger yet: then there is nothing to read
+            self.ledger().warm()

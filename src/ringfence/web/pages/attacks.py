@@ -38,7 +38,7 @@ def attacks(request: Asked, web: Parts) -> Response[str]:
         query.wanted, query.sort, descending=query.descending, limit=query.limit, cursor=query.cursor
     )
     return show(
-        request, "attacks", query=query, rows=page.rows, total=counted(_count(web, query)),
+        request, "attacks", query=query, rows=page.rows, total=counted(_count(web, query, page)),
         more=query.path(cursor=cursor_text(page.next)) if page.next else "",
         first=query.path() if query.cursor else "", services=services_seen(ledger),
         periods=list(PERIODS), sorts=SORTS, shown=SHOWN, lengths=LENGTHS,
@@ -50,10 +50,14 @@ def _query(request: Asked, web: Web, ledger: Ledger) -> AttackQuery:
     return attack_query(sent, web.in_force.harmless(ledger), web.clock())
 
 
-def _count(web: Web, query: AttackQuery) -> Count:
+def _count(web: Web, query: AttackQuery, page: Page[ListedAttacker]) -> Count:
+    if query.cursor is None and page.next is None:
+        return Count(len(page.rows))
     # A period moves on with the clock, and yet it is the same question.
-    key = ("attacks", query.wanted.harmless, *(value for name, value in query.fields.items() if name not in _ORDER))
-    return web.kept.get(key, lambda: web.readers.ledger().attack_count(query.wanted), *FRESH)
+    key = ("attacks", query.wanted.harmless, *(field for field in query.fields.items() if field[0] not in _ORDER))
+    count = web.kept.get(key, lambda: web.readers.ledger().attack_count(query.wanted), *FRESH)
+    # What was counted a moment ago must not be less than what is seen.
+    return count if count.rows >= len(page.rows) else Count(len(page.rows) + 1, False)
 
 
 _ORDER: Final = ("sort", "order", "show")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pyotp
@@ -30,6 +32,9 @@ FORM_COOKIE: Final = "ringfence-form"
 ONE_AT_A_TIME: Final = threading.BoundedSemaphore(1)
 """A password takes 19 MiB and a core for a moment: a crowd of logins must not take them from everything else."""
 WAIT: Final = 5.0
+LOGINS: Final = ThreadPoolExecutor(1, "logins")
+MOST_WAITING: Final = 50
+"""Logins that may wait for their turn: some three seconds' worth."""
 STEP: Final = 30
 """Seconds of one code (RFC 6238)."""
 
@@ -63,9 +68,20 @@ def login_page(request: Asked, web: Parts, visitor: Who) -> Response[str] | Redi
     )
 
 
-@post("/login", opt=needs(Permission.OPEN), sync_to_thread=True)
-def login(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
+@post("/login", opt=needs(Permission.OPEN))
+async def login(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Open a session for who knows name, password and, where one is set up, the code."""
+    if request.app.state.get("logins", 0) >= MOST_WAITING:
+        raise ServiceUnavailableException("too many logins at once; try again in a moment")
+    request.app.state.logins = request.app.state.get("logins", 0) + 1
+    try:
+        # In a thread of their own: a crowd of logins must not keep readers from their pages.
+        return await asyncio.get_running_loop().run_in_executor(LOGINS, _log_in, request, web, visitor, form)
+    finally:
+        request.app.state.logins -= 1
+
+
+def _log_in(request: Asked, web: Web, visitor: Visitor, form: Form) -> Response[str] | Redirect:
     now = web.clock()
     _check_patience(web, visitor.address, now)
     name, onward = form["name"].lower()[:64], own_path(form["next"] or "/")

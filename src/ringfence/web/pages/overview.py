@@ -17,8 +17,10 @@ from ringfence.web.pages.showing import Asked, Parts, Who, go, show
 from ringfence.web.web import Web
 
 TOP: Final = 10
-AGES: Final = {"hour": (1.0, 1.0), "day": (5.0, 120.0), "month": (60.0, 3600.0)}
-"""How old what is told of each range may be, and how old it may be while it is made anew; see `Kept`."""
+AGES: Final = {"hour": (60.0, 60.0), "day": (5.0, 120.0), "month": (60.0, 3600.0)}
+"""How old what is told of each range may be, and how old it may be while it is made anew; see `Kept`.
+
+The hour is told anew with every change: an attack that has just begun must not wait."""
 SHORTEST: Final = 300.0
 """Seconds that one can look at with a chart at least."""
 
@@ -67,18 +69,25 @@ def _number(request: Asked, name: str) -> float | None:
     return value if math.isfinite(value) and abs(value) < 1e11 else None
 
 
+def _known_by(web: Web, name: str) -> tuple[object, ...]:
+    if name != "hour":
+        return (name,)
+    now = web.readers.ledger().versions()
+    return name, now.events, now.bans, int(web.clock() // 60)
+
+
 def _chart(web: Web, name: str) -> Chart:
     def make() -> Chart:
         return chart_of(web.readers.ledger(), name, web.clock())
 
-    return web.kept.get(("chart", name), make, *AGES[name])
+    return web.kept.get(("chart", *_known_by(web, name)), make, *AGES[name])
 
 
 def _accounts(web: Web, name: str) -> TopAccounts:
     def make(name: str) -> TopAccounts:
         return web.readers.ledger().top_accounts(web.clock() - RANGES[name].span, TOP)
 
-    return web.kept.get(("accounts", name), functools.partial(make, name), *AGES[name])
+    return web.kept.get(("accounts", *_known_by(web, name)), functools.partial(make, name), *AGES[name])
 
 
 ROUTES: list[Any] = [overview, chart_data]
