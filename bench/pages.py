@@ -189,7 +189,6 @@ def measure(events: int = 1_000_000, attackers: int = 200_000, bans: int = 100_0
         settings.write_text(settings.read_text().replace("start = false", f'listen = "127.0.0.1:{PORT}"'))
         try:
             guard.start(namespace)
-            guard.until(0, 120.0)
             _until_listening(namespace)
             _add_user(namespace, settings)
             rows = json.loads(namespace.run(_inside("ask_all()")))
