@@ -166,7 +166,7 @@ class ListStore(RememberingStore):
             services=tuple(name for bit, name in names.items() if services >> bit & 1),
             accounts=tuple(name for (name,) in self._rows("accounts", walk)) if steps else (),
             first_seen=first_seen, last_seen=last_seen, successes=successes,
-            banned=address in self._targets, convicted=bool(convicted), newest=newest,
+            banned=address in self.memory.targets, convicted=bool(convicted), newest=newest,
         )  # fmt: skip
 
     # ---- bans

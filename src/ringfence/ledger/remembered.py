@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,27 +47,43 @@ class Tried:
         return json.dumps(list(self.targets if targets else self.addresses))
 
 
+class Memory:
+    """What is remembered; several readers, each in a thread of its own, may share one. `lock` is held to change it.
+
+    A mark (`…_upto`) never goes back, though a reader's own moment may be a little older than another's.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.targets = Targets()
+        self.targets_upto = -1
+        self.running: Counter[str] = Counter()
+        self.running_upto = -1
+        self.ever: Counter[tuple[str, str]] = Counter()
+        self.ever_upto = 0
+        self.hours: Counter[tuple[int, str]] = Counter()
+        self.hours_upto = -1
+        self.first_hour = 0
+        self.searches: dict[str, Tried] = {}
+
+
+_NOBODY: Final = Tried()
+
+
 class RememberingStore(UpkeepStore):
     """Keeps up with the ledger; every method looks first at what is new."""
 
-    _targets_upto = -1
-    _running_upto = -1
-    _made_upto = 0
-    _hours_upto = -1
-    _first_hour = 0
-
     def _connect(self) -> sqlite3.Connection:
-        self._targets = Targets()
-        self._searches: dict[str, Tried] = {}
-        self._running_bans: Counter[str] = Counter()
-        self._hours: Counter[tuple[int, str]] = Counter()
-        self._bans_ever: Counter[tuple[str, str]] = Counter()
+        self.memory = Memory()
         connection = super()._connect()
         connection.create_function("within", 2, within, deterministic=True)
-        connection.create_function("covered", 1, lambda address: address in self._targets)
-        connection.create_function("tried", 2, lambda text, address: address in self._searches[text].addresses)
-        connection.create_function("aimed", 2, lambda text, target: target in self._searches[text].targets)
+        connection.create_function("covered", 1, lambda address: address in self.memory.targets)
+        connection.create_function("tried", 2, lambda text, address: address in self._search(text).addresses)
+        connection.create_function("aimed", 2, lambda text, target: target in self._search(text).targets)
         return connection
+
+    def _search(self, text: str) -> Tried:
+        return self.memory.searches.get(text, _NOBODY)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -90,48 +107,54 @@ class RememberingStore(UpkeepStore):
 
     def _follow_targets(self) -> Targets:
         """What all running bans are aimed at."""
-        with self._moment():
-            span = {"after": self._targets_upto, "upto": self._value("last_change")}
-            if span["upto"] != self._targets_upto:
-                first = self._targets_upto < 0
+        memory = self.memory
+        with memory.lock, self._moment():
+            span = {"after": memory.targets_upto, "upto": self._value("last_change")}
+            if span["upto"] > memory.targets_upto:
+                first = memory.targets_upto < 0
                 rows = self._rows("targets_banned") if first else self._rows("targets_changed", span)
                 # At first ended bans are among them, whose target may have a running one too.
                 for target, running in sorted(rows, key=lambda row: bool(row[1])) if first else rows:
-                    (self._targets.add if running else self._targets.remove)(target)
-                self._targets_upto = span["upto"]
-        return self._targets
+                    (memory.targets.add if running else memory.targets.remove)(target)
+                memory.targets_upto = span["upto"]
+        return memory.targets
 
     def service_counts(self) -> dict[str, int]:
         """How many bans run, by service (EVERY: of all services)."""
-        with self._moment():
-            span = {"after": self._running_upto, "upto": self._value("last_change")}
-            if span["upto"] != self._running_upto:
-                first = self._running_upto < 0
+        memory = self.memory
+        with memory.lock, self._moment():
+            span = {"after": memory.running_upto, "upto": self._value("last_change")}
+            if span["upto"] > memory.running_upto:
+                first = memory.running_upto < 0
                 changed = self._rows("running_by_service") if first else self._rows("running_changed", span)
-                self._running_bans.update(dict(changed))
-                self._running_upto = span["upto"]
-        return {service: count for service, count in sorted(self._running_bans.items()) if count}
+                memory.running.update(dict(changed))
+                memory.running_upto = span["upto"]
+            return {service: count for service, count in sorted(memory.running.items()) if count}
 
     def _made_ever(self) -> Counter[tuple[str, str]]:
         """Bans ever made, by service and author."""
-        span = {"after": self._made_upto, "upto": self._value("last_change")}
-        for service, author, count in self._rows("bans_made", span):
-            self._bans_ever[service, author] += count
-        self._made_upto = span["upto"]
-        return self._bans_ever
+        memory = self.memory
+        with memory.lock:
+            span = {"after": memory.ever_upto, "upto": self._value("last_change")}
+            if span["upto"] > memory.ever_upto:
+                for service, author, count in self._rows("bans_made", span):
+                    memory.ever[service, author] += count
+                memory.ever_upto = span["upto"]
+            return Counter(memory.ever)
 
     def _bans_by_hour(self) -> tuple[int, Counter[tuple[int, str]]]:
         """Bans that began, by hour and service, from the hour on that is told first."""
-        with self._moment():
-            span = {"after": self._hours_upto, "upto": self._value("last_ban")}
-            if self._hours_upto < 0:
-                self._first_hour = self._value("last_ban_time") // 3600 - HOURS
-                rows = self._rows("bans_by_hour", {"since": self._first_hour * 3600, "upto": span["upto"]})
-                self._hours.update({(hour, service): count for hour, service, count in rows})
-            elif span["upto"] != self._hours_upto:
-                self._hours.update(self._rows("bans_added", span))
-            self._hours_upto = span["upto"]
-        return self._first_hour, self._hours
+        memory = self.memory
+        with memory.lock, self._moment():
+            span = {"after": memory.hours_upto, "upto": self._value("last_ban")}
+            if memory.hours_upto < 0:
+                memory.first_hour = self._value("last_ban_time") // 3600 - HOURS
+                rows = self._rows("bans_by_hour", {"since": memory.first_hour * 3600, "upto": span["upto"]})
+                memory.hours.update({(hour, service): count for hour, service, count in rows})
+            elif span["upto"] > memory.hours_upto:
+                memory.hours.update(self._rows("bans_added", span))
+            memory.hours_upto = max(span["upto"], memory.hours_upto)
+            return memory.first_hour, Counter(memory.hours)
 
     def warm(self) -> None:
         """Read now what would make the first pages slow."""
@@ -146,15 +169,18 @@ class RememberingStore(UpkeepStore):
         The first time it looks at every event, half a second for a million; afterwards only at new ones.
         """
         text = account.encode(errors="replace").lower().decode()  # as the database does: ASCII only
-        tried = self._searches.pop(text, None) or Tried()
-        upto = self._value("last_event")
-        if upto > tried.upto:
-            span = {"after": tried.upto, "upto": upto, "account": text}
-            found = [address for (address,) in self._rows("who_tried", span)]
-            if found:
-                tried.add(found, self._follow_targets())
-            tried.upto = upto
-        self._searches[text] = tried
-        while len(self._searches) > SEARCHES:
-            del self._searches[next(iter(self._searches))]
-        return text, tried
+        searches = self.memory.searches
+        with self.memory.lock:
+            tried = searches.get(text) or Tried()
+            upto = self._value("last_event")
+            if upto > tried.upto:
+                span = {"after": tried.upto, "upto": upto, "account": text}
+                found = [address for (address,) in self._rows("who_tried", span)]
+                if found:
+                    tried.add(found, self._follow_targets())
+                tried.upto = upto
+            searches.pop(text, None)
+            searches[text] = tried
+            while len(searches) > SEARCHES:
+                del searches[next(iter(searches))]
+            return text, tried

@@ -29,7 +29,7 @@ from ringfence.web.web import Form, Web
 LARGEST: Final = 2 << 20
 """Bytes of a request's body."""
 THREADS: Final = 3
-"""Threads that make pages: each remembers some megabytes of the ledger, and there are two cores as a rule."""
+"""Threads that make pages: each has a reader of the ledger with some megabytes, and there are two cores as a rule."""
 FORM_COOKIE: Final = "ringfence-form"
 """Holds the secret of forms for who has no session yet."""
 
@@ -95,8 +95,7 @@ async def looking(app: Litestar) -> AsyncIterator[None]:
     web: Web = app.state.web
     threads = ThreadPoolExecutor(THREADS, "page")
     asyncio.get_running_loop().set_default_executor(threads)
-    for _ in range(THREADS):
-        threads.submit(web.readers.warm)
+    threads.submit(web.readers.warm)
     tasks = [asyncio.create_task(part.run()) for part in (web.live, web.owned)]
     try:
         yield

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger
+from ringfence.ledger.remembered import Memory
 
 
 class Readers:
@@ -16,12 +17,14 @@ class Readers:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._mine = threading.local()
+        self._memory = Memory()
 
     def ledger(self) -> Ledger:
         """This thread's reader. Raises LedgerError when there is no ledger that can be read."""
         found: Ledger | None = getattr(self._mine, "ledger", None)
         if found is None:
             found = self._mine.ledger = Ledger.open_reader(self._path)
+            found.memory = self._memory  # what one has read ahead serves them all
         return found
 
     def warm(self) -> None:
