@@ -144,8 +144,8 @@ def test_more_bans_than_one_command_lifts_are_all_lifted(
 ) -> None:
     monkeypatch.setattr("ringfence.web.pages.bans.AT_ONCE", 3)
     for number in range(8):
-        site.guard.ask(Banned, "ban", target=f"198.51.100.{40 + number}", service="imap")
-    assert "8 bans from imap lifted" in boss.post("/bans/unban-all", service="imap", sure="yes").text
+        site.guard.ask(Banned, "ban", target=f"198.51.100.{40 + number}", service="ldap")
+    assert "8 bans from ldap lifted" in boss.post("/bans/unban-all", service="ldap", sure="yes").text
 
 
 def test_the_page_of_one_ban_tells_its_whole_story(site: Site, boss: Browser) -> None:

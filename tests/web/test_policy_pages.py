@@ -66,7 +66,7 @@ def test_a_change_is_a_draft_of_ones_own_until_it_is_saved(site: Site) -> None:
 
 def test_several_combinations_are_set_at_once(site: Site) -> None:
     browser = site.browser()
-    picked = browser.post("/policy/pick", follow=False, do="change", rule="standard", service=["sip", "ssh"])
+    picked = browser.send("/policy/pick", do="change", rule="standard", service=["sip", "ssh"])
     form = browser.get(picked.headers["location"]).text
     assert form.count("checked") == 3
     page = browser.post("/policy/cell", several="yes", rule="standard", service=["sip", "ssh"], **typed(ban="9h")).text
