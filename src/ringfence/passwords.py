@@ -81,14 +81,6 @@ def verify(hash: str, text: str) -> bool:
         return False
 
 
-def needs_rehash(hash: str) -> bool:
-    """Whether `hash` was made with other figures than today's: make a new one at the next good login."""
-    try:
-        return _HASHER.check_needs_rehash(hash)
-    except InvalidHashError:
-        return True
-
-
 @cache
 def _nobody() -> str:
     """The hash of a password that nobody has, so that guessing names learns nothing from the time it takes."""

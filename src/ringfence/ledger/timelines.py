@@ -201,12 +201,6 @@ class TimelineStore(ListStore):
         """How far everything is; cheap enough to ask several times a second."""
         return Versions(**dict(zip(Versions.__struct_fields__, self._rows("versions")[0], strict=True)))
 
-    def changes_since(self, mark: Versions) -> tuple[Versions, frozenset[str]]:
-        """How far everything is now, and the names of what changed since `mark`."""
-        now = self.versions()
-        names = Versions.__struct_fields__
-        return now, frozenset(name for name in names if getattr(now, name) != getattr(mark, name))
-
 
 def _slots(rows: Iterable[Row], unit: int, step: int) -> list[Slot]:
     """Rows by `unit` seconds summed up by `step` seconds, which is a multiple of it."""
