@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import gc
 import hashlib
 import os
@@ -306,13 +305,6 @@ def take_policy_file(guard: Guard) -> None:
         guard.adopt(revision, text, policy, f"file:{guard.settings.policy.file}")
 
 
-def give_back() -> None:
-    """Return to the system what only the start needed, where the C library can do that: malloc_trim(3)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
 def greet(guard: Guard) -> None:
     """The first lines: what is guarded, where, by which rules."""
     barrier = guard.barrier
@@ -367,7 +359,7 @@ def run(settings: Settings, environ: Mapping[str, str], *, page_elsewhere: bool 
         try:
             guard.watch.rescan()
             gc.collect()
-            give_back()
+            unprivileged.give_back()
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)

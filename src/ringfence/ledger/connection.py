@@ -59,7 +59,7 @@ class Store:
         mode = "rw" if self.writable else "ro"
         address = f"{self.path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, cached_statements=256)
-        cache = 8192 if self.writable else 6144  # KiB; there are several readers in the page's process
+        cache = 8192 if self.writable else 3072  # KiB; there are several readers in the page's process
         connection.execute(f"PRAGMA cache_size = -{cache}")
         connection.execute("PRAGMA temp_store = MEMORY")
         if self.writable:

@@ -28,7 +28,7 @@ from ringfence.web.web import Form, Web
 
 LARGEST: Final = 2 << 20
 """Bytes of a request's body."""
-THREADS: Final = 3
+THREADS: Final = 2
 """Threads that make pages: each has a reader of the ledger with some megabytes, and there are two cores as a rule."""
 FORM_COOKIE: Final = "ringfence-form"
 """Holds the secret of forms for who has no session yet."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from ringfence.errors import LedgerError
 from ringfence.ledger import Ledger
 from ringfence.ledger.remembered import Memory
+from ringfence.unprivileged import give_back
 
 
 class Readers:
@@ -31,3 +32,4 @@ class Readers:
         """Let this thread's reader read ahead what would make its first page slow."""
         with contextlib.suppress(LedgerError):  # no ledger yet: then there is nothing to read
             self.ledger().warm()
+            give_back()
