@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from litestar import Litestar, Request, Router
-from litestar.config.app import ExperimentalFeatures  # noqa: F401
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
@@ -21,17 +20,16 @@ from ringfence.web import errors
 from ringfence.web.access import SAFE, Visitor, check_same_site, check_token, enforce
 from ringfence.web.api import routers
 from ringfence.web.description import openapi_config
+from ringfence.web.frame import FORM_COOKIE
 from ringfence.web.measuring import Measure
 from ringfence.web.pages import ROUTES as PAGES
-from ringfence.web.recognise import PROGRAMS, Recognise
+from ringfence.web.recognise import Recognise
 from ringfence.web.web import Form, Web
 
 LARGEST: Final = 2 << 20
 """Bytes of a request's body."""
 THREADS: Final = 2
 """Threads that make pages: each has a reader of the ledger with some megabytes, and there are two cores as a rule."""
-FORM_COOKIE: Final = "ringfence-form"
-"""Holds the secret of forms for who has no session yet."""
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -151,6 +149,3 @@ def check_needs(app: Litestar) -> None:
 def _automatic(handler: HTTPRouteHandler) -> bool:
     """Whether the framework made it by itself: answers to OPTIONS."""
     return handler.http_methods == {"OPTIONS"}
-
-
-__all__ = ["FORM_COOKIE", "PROGRAMS", "handlers_of", "make_app"]

@@ -13,6 +13,8 @@ from ringfence.web.web import Web
 
 THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "ringfence-theme"
+FORM_COOKIE: Final = "ringfence-form"
+"""Holds the secret of forms for who has no session yet."""
 
 
 @cache

@@ -114,6 +114,6 @@ def _mark(pulse: Pulse) -> bytes:
         pulse.problems,
         pulse.notices,
         pulse.lockdown,
-        [trial.id for trial in getattr(pulse, "trials", [])],
+        [trial.id for trial in pulse.trials],
     )
     return msgspec.json.encode((worth, pulse.policy_revision, int(time.time() // 60)))

@@ -139,19 +139,24 @@ class Web:
         self._aside = ThreadPoolExecutor(1, "aside")
         self.secure = settings.web.secure or settings.web.base.startswith("https://")
 
+    def report(self, address: str, cause: str, path: str, account: str = "") -> None:
+        """Our own logins are events like any others, failed where there is a cause: judged by the same policy."""
+        event = {
+            "service": "web", "outcome": "failed" if cause else "succeeded", "address": address, "account": account,
+            "cause": cause, "detail": path, "proven": True,
+        }  # fmt: skip
+        try:
+            self.guard.ask_for_page(dict, "report_events", events=[event])
+        except RingfenceError as error:
+            print(f"web: a login could not be reported to the guard: {error}", flush=True)
+
     def guessed(self, address: str, path: str) -> float:
         """Somebody sent a token that never was: an attempt on service web. Returns the seconds they have to wait."""
         now = self.clock()
         wait = self.guesses.wait(address, now)
         if not wait:
             self.guesses.failed(address, now)
-            event = {
-                "service": "web", "outcome": "failed", "address": address, "cause": "unknown token", "detail": path,
-            }  # fmt: skip
-            try:
-                self.guard.ask_for_page(dict, "report_events", events=[event])
-            except RingfenceError as error:
-                print(f"web: an attempt could not be reported to the guard: {error}", flush=True)
+            self.report(address, "unknown token", path)
         return wait
 
     async def aside(self, work: Callable[..., T], *arguments: Any) -> T:

@@ -25,10 +25,10 @@ from ringfence.model import EVERY
 from ringfence.people_answers import UserRow
 from ringfence.render import duration
 from ringfence.web.access import Permission, Visitor, needs, own_path
+from ringfence.web.frame import FORM_COOKIE
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, show
 from ringfence.web.web import Form, Web, whole
 
-FORM_COOKIE: Final = "ringfence-form"
 ONE_AT_A_TIME: Final = threading.BoundedSemaphore(1)
 """A password takes 19 MiB and a core for a moment: a crowd of logins must not take them from everything else."""
 WAIT: Final = 5.0
@@ -89,14 +89,14 @@ def _log_in(request: Asked, web: Web, visitor: Visitor, form: Form) -> Response[
     cause = _refused(user, form)
     if cause or user is None:
         web.tries.failed(visitor.address, now)
-        _report(web, visitor.address, name, cause)
+        web.report(visitor.address, cause, "/login", name)
         wrong = "Name, password or code are not right."
         return show(
             request, "login", 401, csrf=_form_secret(request), onward=onward, wrong=wrong, name=form["name"][:64],
             first=False,
         )  # fmt: skip
     web.tries.forget(visitor.address)
-    _report(web, visitor.address, name, "")
+    web.report(visitor.address, "", "/login", name)
     secret, session = web.sessions.open(user.name, visitor.address, now)
     if visitor.session is not None:
         web.sessions.close(visitor.session)
@@ -157,18 +157,6 @@ def _code_fits(user: User, code: str) -> bool:
                 _used[user.name] = number
                 return True
     return False
-
-
-def _report(web: Web, address: str, account: str, cause: str) -> None:
-    """Our own logins are events like any others: the guard judges them by the same policy."""
-    event = {
-        "service": "web", "outcome": "failed" if cause else "succeeded", "address": address, "account": account,
-        "cause": cause, "detail": "/login", "proven": True,
-    }  # fmt: skip
-    try:
-        web.guard.ask_for_page(dict, "report_events", events=[event])
-    except RingfenceError as error:
-        print(f"web: a login could not be reported to the guard: {error}", flush=True)
 
 
 @post("/logout", opt=needs(Permission.SELF), sync_to_thread=False)
