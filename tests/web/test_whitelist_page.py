@@ -52,6 +52,15 @@ def test_an_address_that_is_banned_is_let_in_and_that_is_said(site: Site, boss: 
     assert "It was banned: 1 ban lifted, 10.21.0.1 (sip)" in answer.text
 
 
+def test_what_is_told_waits_for_a_reader_while_the_page_renews_itself(boss: Browser) -> None:
+    """The answer to a click is shown where it leads, even if the page before fetches itself once more meanwhile."""
+    boss.send("/whitelist", target="10.23.0.1", service="*", back="/whitelist")
+    renewed = boss.get("/whitelist", headers={"Ringfence-Renewing": "1"})
+    assert 'class="flashes"' not in renewed.text
+    assert 'class="flashes"' in boss.get("/whitelist").text
+    assert 'class="flashes"' not in boss.get("/whitelist").text
+
+
 def test_what_a_host_name_stands_for_is_shown(site: Site, boss: Browser) -> None:
     boss.post("/whitelist", target="localhost", service="*")
     boss.post("/whitelist", target="nowhere.invalid", service="sip")

@@ -57,6 +57,8 @@ class Visitor(Struct, frozen=True, kw_only=True):
     session: Session | None = None
     token: int = 0
     service: str = ""
+    renewing: bool = False
+    """Whether the page asks by itself for what changed: nobody reads what such an answer says to the visitor."""
 
     def may(self, permission: Permission) -> bool:
         """Whether this visitor has `permission`."""

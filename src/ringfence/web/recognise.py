@@ -11,6 +11,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.exceptions import TooManyRequestsException
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from msgspec import structs
 
 from ringfence.own import canonical
 from ringfence.parse.addresses import AddressSet
@@ -23,6 +24,8 @@ PROGRAMS = ("/api/", "/feed/", "/metrics", "/healthz")
 FOR_PEOPLE = frozenset({"/api/v1/docs", "/api/v1/openapi.json"})
 """Of these, what people read too, with their login: it tells nothing of this server, and no page can frame it."""
 MOST_HOPS = 20
+RENEWING = "ringfence-renewing"
+"""The header by which page.js says that it fetches a page for its parts."""
 
 
 class Recognise(AbstractAuthenticationMiddleware):
@@ -45,6 +48,8 @@ class Recognise(AbstractAuthenticationMiddleware):
                 visitor = Visitor(address=address)
         else:
             visitor = _by_cookie(web, connection.cookies.get(web.cookie, ""), address)
+            if RENEWING in connection.headers:
+                visitor = structs.replace(visitor, renewing=True)
         return AuthenticationResult(user=visitor, auth=visitor.session)
 
 

@@ -177,7 +177,7 @@ class Web:
             "own": visitor.address, "place": self.countries.of,
             "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
-        if visitor.session is not None:
+        if visitor.session is not None and not visitor.renewing:
             common["flashes"] = visitor.session.told()
         if visitor.name and not ask:
             common["pulse"] = self.guard.known()

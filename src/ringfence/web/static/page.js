@@ -55,7 +55,7 @@ async function renew() {
   waiting = new Set(left.flatMap((part) => part.dataset.live.split(" ")).filter((topic) => waiting.has(topic)));
   const begun = performance.now();
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "Ringfence-Renewing": "1" }, credentials: "same-origin" });
     if (answer.redirected && new URL(answer.url).pathname === "/login") { location.reload(); return; }
     if (answer.ok) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");

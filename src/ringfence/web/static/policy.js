@@ -4,7 +4,7 @@
 const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
 
 async function renewed(part) {
-  const answer = await fetch("/policy/review", { headers: { Accept: "text/html" }, credentials: "same-origin" });
+  const answer = await fetch("/policy/review", { headers: { Accept: "text/html", "Ringfence-Renewing": "1" }, credentials: "same-origin" });
   if (!answer.ok || new URL(answer.url).pathname !== "/policy/review") { location.reload(); return; }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("whatif");
   if (!fresh) { location.reload(); return; }
