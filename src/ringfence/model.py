@@ -8,7 +8,7 @@ Imports nothing of ours.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ BanState = Literal["wanted", "enforced", "expired", "lifted"]
 Level = Literal["harmless", "threatening"]
 Role = Literal["administrator", "operator", "viewer", "holder"]
 TokenScope = Literal["read", "write", "report"]
+Phase = Literal["", "began", "ended"]
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -228,3 +229,25 @@ class Lockdown(Struct, frozen=True, kw_only=True):
     since: float
     until: float
     author: str = ""
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """A security warning: what was noticed, once; how it is worded and who is told comes later.
+
+    `kind` and its `facts` (values of JSON) are those of `alert.kinds`; `subject` is what it is about (an address, a
+    log's path, a user …), `service` the service that it concerns, empty where it is about none in particular.
+    `phase`: what lasts began or ended; empty for what just happened. `muted`: somebody did not want to be told of this
+    for a while; it is listed, and sent to nobody.
+    """
+
+    id: int = 0
+    time: float
+    kind: str
+    subject: str
+    service: str = ""
+    phase: Phase = ""
+    grave: bool = False
+    facts: dict[str, Any] = {}
+    muted: bool = False
+    acknowledged: float | None = None
+    acknowledger: str = ""
