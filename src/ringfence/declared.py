@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
@@ -268,6 +269,7 @@ TABLES: Final[dict[str, type[Struct]]] = {
 
 def docs_of(table: type[Struct]) -> dict[str, Doc]:
     """Key → `Doc` of each setting that `table` declares."""
-    # Our names only: a setting called `path` must not stand in for the form of that name.
-    hints = get_type_hints(table, globals(), globals(), include_extras=True)
+    # The module's names only: a setting called `path` must not stand in for the form of that name.
+    names = vars(sys.modules[table.__module__])
+    hints = get_type_hints(table, names, names, include_extras=True)
     return {field.name: hints[field.name].__metadata__[0] for field in structs.fields(table)}
