@@ -24,12 +24,12 @@ Said = tuple[str, str]
 
 def headline(alert: Alert, _: Words = ENGLISH) -> str:
     """What happened, in a few words and without the reason: for subjects."""
-    return shortened(_said(alert, _)[0], LONGEST_TITLE)
+    return shortened(said(alert, _)[0], LONGEST_TITLE)
 
 
 def title(alert: Alert, _: Words = ENGLISH) -> str:
     """What happened and why, in one line."""
-    return shortened("".join(_said(alert, _)), LONGEST_TITLE)
+    return shortened("".join(said(alert, _)), LONGEST_TITLE)
 
 
 def kind_title(kind: str, _: Words = ENGLISH) -> str:
@@ -47,7 +47,8 @@ def place(alert: Alert, _: Words = ENGLISH) -> str:
     return _("all services") if whole else ours(service_text(alert.service, _), 60)
 
 
-def _said(alert: Alert, _: Words) -> Said:
+def said(alert: Alert, _: Words) -> Said:
+    """A warning's headline, and what follows it in its title."""
     say = _SAY.get(alert.kind)
     if say is not None:
         return say(alert, Facts(alert), _)
@@ -157,7 +158,7 @@ def _lockdown(alert: Alert, facts: Facts, _: Words) -> Said:
     services = ", ".join(ours(service_text(one, _), 40) for one in facts.names("services")[:10])
     services = services or ours(service_text(alert.service or alert.subject, _), 60)
     author = facts.text("author")
-    by = f", {_('by %(author)s', author=harmless(author_name(author), 60))}" if author else ""
+    by = ", " + _("by %(author)s", author=harmless(author_name(author), 60)) if author else ""
     if alert.phase == "ended":
         return _("Lockdown ended") + _after(services), by
     until = ""
