@@ -87,7 +87,9 @@ def subject_line(host: str, text: str) -> str:
 
 
 def _subject(alerts: Sequence[Alert], total: int, counts: Counts, _: Words) -> str:
-    return headline(alerts[0], _) if total == 1 else many(alerts, total, counts, _)
+    if total > 1:
+        return many(alerts, total, counts, _)
+    return headline(alerts[0], _) if alerts[0].kind == "rule" else title(alerts[0], _)
 
 
 def many(alerts: Sequence[Alert], total: int, counts: Counts, _: Words = ENGLISH) -> str:

@@ -244,6 +244,12 @@ _SAY: Final[dict[str, Callable[[Alert, Facts, Words], Said]]] = {
 
 def accounts_text(accounts: Sequence[str], _: Words = ENGLISH, most: int = MOST_ACCOUNTS) -> str:
     """Accounts that were tried, as a list; of very many the first ones and how many more."""
-    told = ", ".join(harmless(one, 60) for one in accounts[:most] if one)
+    told = ", ".join(_account(one) for one in accounts[:most] if one)
     more = len(accounts) - most
     return told if more <= 0 else _("%(accounts)s and %(count)s more", accounts=told, count=number(more))
+
+
+def _account(name: str) -> str:
+    """A name in a list; one that could be taken for several, or for words of ours, in quotation marks."""
+    shown = harmless(name, 60)
+    return '"' + shown.replace('"', '\\"') + '"' if set(shown) & set(', "') else shown
