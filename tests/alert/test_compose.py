@@ -41,6 +41,7 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.text += "" if tag in ("a", "span", "strong") else "\n"
         self.attributes |= {name for name, _ in attrs}
         for name, value in attrs:
             (self.sources if name == "src" else self.links if name == "href" else set()).add(value or "")
