@@ -12,7 +12,9 @@ from ipaddress import ip_network
 
 from msgspec import Struct
 
+from ringfence.alert.alerting import Alerting, load_alerting
 from ringfence.barrier import Barrier
+from ringfence.conditions import Conditions
 from ringfence.detect import Detector
 from ringfence.enforce.reconcile import Difference
 from ringfence.errors import LedgerError, NotFoundError
@@ -50,6 +52,9 @@ class Parts(Struct, kw_only=True):
     policy: Policy
     policy_text: str
     policy_revision: int
+    alerting: Alerting
+    alerting_revision: int
+    alerting_trouble: str
 
 
 class Guard:
@@ -67,6 +72,11 @@ class Guard:
         self.policy = parts.policy
         self.policy_text = parts.policy_text
         self.policy_revision = parts.policy_revision
+        self.alerting = parts.alerting
+        self.alerting_revision = parts.alerting_revision
+        self.alerting_trouble = parts.alerting_trouble
+        self.sender_trouble = ""
+        self.alerting_changed: Callable[[], None] = lambda: None
         self.clock = clock
         self.say = say
         self.started = clock()
@@ -78,6 +88,8 @@ class Guard:
             parts.watch, parts.parser.attempts, parts.detector, parts.ledger, parts.barrier, clock, self._tell
         )
         self.trials = Trials(self)
+        self.conditions = Conditions(self)
+        self._watch_accounts()
 
     # --- what is told
 
@@ -152,6 +164,7 @@ class Guard:
         now = self.clock()
         self.ledger.set_lockdown(lockdown, author=author, origin=origin, now=now, trial=trial, undoes=undoes)
         self.trials.reload()
+        self.conditions.look()
         self.say(f"lockdown {'on: ' + ', '.join(lockdown.services) if lockdown else 'off'} by {author}")
         return self.barrier.lockdown(lockdown, now)
 
@@ -175,6 +188,29 @@ class Guard:
         self.whitelist_changed(author, origin)
         self.hosts_changed = True
         self.say(f"policy revision {revision} by {author}" + (f": {note}" if note else ""))
+
+    def apply_alerting(self, text: str, name: str, author: str, note: str, origin: str = "") -> int:
+        """Warn by the settings `text` from now on; returns their revision. Raises SettingsError and LedgerError."""
+        load_alerting(text, name)
+        revision = self.ledger.apply_alerting(text, author=author, note=note, origin=origin, now=self.clock())
+        self.take_alerting()
+        return revision
+
+    def take_alerting(self) -> None:
+        """Warn by the newest settings that the ledger holds. Raises SettingsError."""
+        last = self.ledger.alerting()
+        if last is None:
+            return
+        self.alerting = load_alerting(last.text, f"settings of warnings, revision {last.revision}")
+        self.alerting_revision, self.alerting_trouble, self.sender_trouble = last.revision, "", ""
+        self._watch_accounts()
+        self.conditions.certificates_changed()
+        self.alerting_changed()
+        note = f": {last.note}" if last.note else ""
+        self.say(f"settings of warnings: revision {last.revision} by {last.author}{note}")
+
+    def _watch_accounts(self) -> None:
+        self.ledger.watched_accounts = frozenset(self.alerting.watch.administrators)
 
     def revision(self, number: int | None) -> PolicyRevision:
         """A policy revision, the one in force without a number. Raises NotFoundError."""
@@ -244,6 +280,7 @@ class Guard:
         if self.ledger_trouble:
             found.append(self.ledger_trouble)
         found += self.watch.standing() + self.catalogue_problems + self.watch.plan.problems
+        found += filter(None, [self.alerting_trouble, self.sender_trouble])
         if not self.watch.found():
             found.append("no log is watched: name one with [[source]] in the settings")
         return found

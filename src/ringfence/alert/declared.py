@@ -204,6 +204,13 @@ class WatchSettings(Struct, frozen=True, kw_only=True):
     whitelist_ahead: Annotated[
         float, Doc("How long before its end a whitelist entry is warned of.", duration(3600, 365 * DAY))
     ] = 3 * DAY
+    administrators: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Accounts whose logins from a new address are warned of, on any service; those of the page are anyway.",
+            listed(text(r"[^\x00-\x1f\x7f]{1,64}", "an account"), single=True),
+        ),
+    ] = ("root", "admin")
     canary: Annotated[
         float, Doc("How often the canary is let through; none: only by `ringfence canary`.", interval())
     ] = 0.0

@@ -256,3 +256,19 @@ class Condition(Struct, frozen=True, kw_only=True):
     def key(self) -> tuple[str, str, str]:
         """What tells it from others."""
         return self.kind, self.subject, self.service
+
+
+class BanLine(Struct, frozen=True, kw_only=True):
+    """Something that happened to a ban, for the system's log: `id` is the number of the change.
+
+    change: made, extended, set (by hand), lifted, expired, evicted or past (over before it was made).
+    """
+
+    id: int
+    time: float
+    change: str
+    target: str
+    service: str
+    until: float
+    author: str
+    ban: int

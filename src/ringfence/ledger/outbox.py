@@ -15,7 +15,7 @@ from typing import Final, Literal
 from ringfence.errors import NotFoundError
 from ringfence.ledger.commands import CommandStore
 from ringfence.ledger.connection import Row
-from ringfence.ledger.facts import AlertingRevision, Delivery, Mute, Pending, Told
+from ringfence.ledger.facts import AlertingRevision, BanLine, Delivery, Mute, Pending, Told
 from ringfence.ledger.warnings import alert_from, mute_from
 from ringfence.model import EVERY, Alert
 
@@ -140,10 +140,6 @@ class OutboxStore(CommandStore):
         """The number of the last warning, 0 if there is none."""
         return self._value("last_warning")
 
-    def kinds_since(self, upto: int) -> list[str]:
-        """The kinds of the warnings after number `upto`."""
-        return [row[0] for row in self._rows("kinds_since", (upto,))]
-
     def pending(self, kind: str, upto: int) -> list[Pending]:
         """The warnings of `kind` after number `upto`, by service; without those that nobody wants to be told of."""
         rows = self._rows("pending", {"kind": kind, "upto": upto})
@@ -247,6 +243,8 @@ class OutboxStore(CommandStore):
         self._run("end_delivery", {"id": delivery.id, "state": state, "answer": answer, "now": now})
         if delivery.kind == TEST:
             return
+        who = {"channel": delivery.channel, "recipient": delivery.recipient, "kind": delivery.kind}
+        self._run("set_told", {**who, "upto": 0, "last": now})
         counted = "mails" if state == "sent" else "unsent"
         for service in {service or EVERY for _, service in self.counts_in(delivery)}:
             self._add_statistic(service, now, **{counted: 1})
@@ -257,10 +255,11 @@ class OutboxStore(CommandStore):
 
     # ---- lines for the system's log
 
-    def ban_changes_after(self, upto: int, limit: int) -> list[tuple[int, float, str, str, str, float, str, int]]:
-        """What happened to bans after change number `upto`: number, time, change, target, service, until, author,
-        number of the ban."""
-        return [tuple(row) for row in self._rows("ban_changes_after", {"upto": upto, "limit": limit})]
+    def ban_changes_after(self, upto: int, limit: int) -> list[BanLine]:
+        """What happened to bans after change number `upto`, the oldest first."""
+        names = BanLine.__struct_fields__
+        rows = self._rows("ban_changes_after", {"upto": upto, "limit": limit})
+        return [BanLine(**dict(zip(names, row, strict=True))) for row in rows]
 
     def last_ban_change(self) -> int:
         """The number of the last change of a ban."""

@@ -45,12 +45,6 @@ RETURNING id
 -- name: pending
 SELECT service, count(*), max(id), max(grave) FROM warning WHERE kind = :kind AND id > :upto AND NOT muted GROUP BY service
 
--- name: newest_of_kind
-SELECT coalesce(max(id), 0) FROM warning WHERE kind = ?1
-
--- name: kinds_since
-SELECT DISTINCT kind FROM warning WHERE id > ?1
-
 -- name: prune_warnings
 DELETE FROM warning WHERE id IN (
   SELECT id FROM warning WHERE time < :limit
