@@ -89,7 +89,7 @@ class Desk:
 
     # ---- the guard
 
-    def ask(self, answer: type[Answer], command: str, **arguments: Any) -> Answer:
+    def ask(self, answer: type[Answer], command: str, /, **arguments: Any) -> Answer:
         """Give the guard a command, over one connection that is made again when it broke. Raises RingfenceError."""
         if self._client is None:
             self._client = Client(self.settings.control.socket, patience=PATIENCE)
