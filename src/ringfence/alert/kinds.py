@@ -28,7 +28,8 @@ KINDS: Final[dict[str, Kind]] = {
             facts={
                 "rule": "its name",
                 "address": "the address of the deciding event",
-                "count": "attempts, accounts or bans that were counted",
+                "count": "how many were counted",
+                "counted": "what: attempts, accounts or bans",
                 "since": "time of the oldest of them",
                 "until": "end of the ban that the rule gives",
                 "scope": "service or all",

@@ -6,7 +6,6 @@ Texts of the templates go through gettext (`_`), so that a translation is a file
 from __future__ import annotations
 
 import functools
-import gettext
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,17 +13,17 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ringfence.render import duration
+from ringfence.translating import LOCALE, translations
 from ringfence.web import texts
 from ringfence.web.access import Permission
 
-DOMAIN: Final = "ringfence"
 HERE: Final = Path(__file__).parent
 
 
 class Pages:
     """Renders templates by name in one of the languages that there are."""
 
-    def __init__(self, folder: Path = HERE / "templates", locale: Path = HERE / "locale") -> None:
+    def __init__(self, folder: Path = HERE / "templates", locale: Path = LOCALE) -> None:
         self.languages = ["en", *(path.name for path in sorted(locale.glob("*")) if path.is_dir())]
         self._environments = {language: _environment(folder, locale, language) for language in self.languages}
 
@@ -50,8 +49,7 @@ def _environment(folder: Path, locale: Path, language: str) -> Environment:
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, finalize=texts.printed,
         trim_blocks=True, lstrip_blocks=True, auto_reload=False, cache_size=-1, extensions=["jinja2.ext.i18n"],
     )  # fmt: skip
-    translation = gettext.translation(DOMAIN, locale, [language], fallback=True)
-    environment.install_gettext_translations(translation, newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_translations(translations(language, locale), newstyle=True)  # type: ignore[attr-defined]
     environment.filters |= {
         "plain": texts.plain, "when": texts.when, "left": texts.left, "number": texts.number, "size": texts.size,
         "duration": duration, "service": texts.service_name, "address_path": texts.address_path,

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from ringfence.answers import FOREVER_TEXT, stamp
 from ringfence.model import EVERY
+from ringfence.render import author_name as author_name
 from ringfence.render import duration, safe
 
 
@@ -78,15 +79,3 @@ def service_name(name: str) -> str:
 def address_path(address: str) -> str:
     """The page of an address or network."""
     return "/attacks/" + quote(address, safe=":")
-
-
-def author_name(author: str) -> str:
-    """Who did something, in words: "rule standard", "alice (page)", "alice (API)", "root"."""
-    kind, _, name = author.partition(":")
-    if kind == "rule":
-        return f"rule {name}"
-    who = name if kind == "user" else author
-    for end, where in (("@web", "page"), ("@api", "API")):
-        if who.endswith(end):
-            return f"{who.removesuffix(end)} ({where})"
-    return who
