@@ -1,4 +1,4 @@
-"""Translations of our texts by gettext, for the page and for warnings: each is a file in `web/locale/` and nothing else."""
+"""Translations of our texts by gettext, for the page and warnings: each is a file in `web/locale/`, nothing else."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from datetime import datetime
@@ -12,16 +13,15 @@ import typer
 
 from ringfence.alert.alerting import load_alerting
 from ringfence.alert.kinds import KINDS
-from ringfence.alert.wording import title, translations
+from ringfence.alert.wording import title
 from ringfence.alert_commands import WarningList
-from ringfence.answers import stamp
 from ringfence.cli import tables
 from ringfence.cli.app import Json, Note, app, ask, print_json
-from ringfence.cli.guard import _seconds
+from ringfence.cli.guard import For
 from ringfence.errors import RingfenceError
 from ringfence.ledger import AlertingRevision, Delivery, Mute
 from ringfence.model import Alert
-from ringfence.render import moment, plural, safe
+from ringfence.render import local_time, plural, safe
 
 warnings = typer.Typer(help="List warnings, acknowledge them, say which nobody need be told of.")
 mail = typer.Typer(help="Say who is told of warnings and how, and try whether it works.", no_args_is_help=True)
@@ -53,14 +53,13 @@ def listed(
     if json:
         print_json(answer)
         return
-    words = translations("en")
     tables.show(
         [">NO.", "TIME", "KIND", "WARNING", "ACKNOWLEDGED"],
         [
             [
-                str(one.id), moment(stamp(one.time)), ("! " if one.grave else "") + KINDS[one.kind].title
+                str(one.id), local_time(one.time), ("! " if one.grave else "") + KINDS[one.kind].title
                 if one.kind in KINDS else safe(one.kind),
-                safe(title(one, words)) + (" (nobody was told)" if one.muted else ""), _acknowledged(one),
+                safe(title(one)) + (" (nobody was told)" if one.muted else ""), _acknowledged(one),
             ]
             for one in answer.warnings
         ],
@@ -70,7 +69,7 @@ def listed(
 
 
 def _acknowledged(alert: Alert) -> str:
-    return f"{moment(stamp(alert.acknowledged))} {safe(alert.acknowledger)}" if alert.acknowledged is not None else "-"
+    return f"{local_time(alert.acknowledged)} {safe(alert.acknowledger)}" if alert.acknowledged is not None else "-"
 
 
 @warnings.command("acknowledge")
@@ -93,17 +92,16 @@ def acknowledge(
 @warnings.command("mute")
 def mute(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
-    length: Annotated[str, typer.Option("--for", metavar="LENGTH", help='How long, such as "7d".')],
+    length: For = None,
     subject: Annotated[str, typer.Option("--subject", metavar="WHAT", help="Only about this address, log …")] = "",
     service: Annotated[str, typer.Option("--service", metavar="NAME", help="Only about this service.")] = "",
     json: Json = False,
 ) -> None:
     """Tell nobody of such warnings for a while; they are still listed."""
-    seconds = _seconds(length)
-    if seconds is None:
-        raise RingfenceError("warnings can't be kept back for ever; say for how long")
-    made = ask(Mute, "mute", kind=kind, subject=subject, service=service, seconds=seconds)
-    print_json(made) if json else typer.echo(f"nobody is told of {_of(made)} until {moment(stamp(made.until))}")
+    if length is None or math.isinf(length):
+        raise typer.BadParameter("say for how long, such as --for 7d; not for ever")
+    made = ask(Mute, "mute", kind=kind, subject=subject, service=service, seconds=length)
+    print_json(made) if json else typer.echo(f"nobody is told of {_of(made)} until {local_time(made.until)}")
 
 
 @warnings.command("unmute")
@@ -122,7 +120,7 @@ def mutes(json: Json = False) -> None:
         return
     tables.show(
         [">NO.", "WARNINGS", "UNTIL", "BY"],
-        [[str(one.id), _of(one), moment(stamp(one.until)), safe(one.author)] for one in found],
+        [[str(one.id), _of(one), local_time(one.until), safe(one.author)] for one in found],
     )
 
 
@@ -147,7 +145,7 @@ def show(
         typer.echo("# nothing was set yet: nobody is told; see 'ringfence mail example'")
     else:
         by = f"by {safe(found.author)}: {safe(found.note)}"
-        typer.echo(f"# revision {found.revision}, {moment(stamp(found.time))}, {by}")
+        typer.echo(f"# revision {found.revision}, {local_time(found.time)}, {by}")
         typer.echo(found.text.rstrip("\n"))
 
 
@@ -184,7 +182,7 @@ def outbox(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")
         [">NO.", "MADE", "TO", "KIND", ">WARNINGS", ">TRIES", "STATE", "ANSWER"],
         [
             [
-                str(one.id), moment(stamp(one.created)), _to(one), one.kind, f"{one.total:,}", str(one.tries),
+                str(one.id), local_time(one.created), _to(one), one.kind, f"{one.total:,}", str(one.tries),
                 one.state + (f" until {_clock(one.due)}" if one.state == "waiting" and one.tries else ""),
                 safe(one.answer),
             ]
@@ -196,7 +194,9 @@ def outbox(limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")
 @mail.command("test")
 def test(
     to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="Only to this one (default: all of [mail]).")] = "",
-    channel: Annotated[str, typer.Option("--channel", metavar="NAME", help="By this channel instead of mail.")] = "mail",
+    channel: Annotated[
+        str, typer.Option("--channel", metavar="NAME", help="By this channel instead of mail.")
+    ] = "mail",
     json: Json = False,
 ) -> None:
     """Send one message and say exactly what the other side answered."""
