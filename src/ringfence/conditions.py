@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
@@ -59,6 +59,11 @@ class Conditions:
         if condition.key in self._told:
             self._note([], [condition])
 
+    def lockdown_ended(self, author: str) -> None:
+        """Somebody switched the lockdown off. Raises LedgerError."""
+        for one in self.of_kind("lockdown"):
+            self._note([], [structs.replace(one, facts=one.facts | {"ended_by": author})])
+
     def look(self) -> None:
         """Tell what began and what ended. Raises LedgerError; then it is told the next time."""
         now = self._guard.clock()
@@ -91,7 +96,7 @@ class Conditions:
     def _note(self, begun: Sequence[Condition], ended: Sequence[Condition]) -> None:
         now = self._guard.clock()
         begun = [structs.replace(one, since=one.since or now, grave=KINDS[one.kind].grave) for one in begun]
-        ended = [structs.replace(one, grave=KINDS[one.kind].grave) for one in ended]
+        ended = [structs.replace(one, grave=KINDS[one.kind].grave, facts=_at_the_end(one)) for one in ended]
         self._guard.ledger.note_conditions(begun, ended, now)
         self._told.update((one.key, one) for one in begun)
         for one in ended:
@@ -110,7 +115,8 @@ class Conditions:
         for fault in guard.watch.faults():
             # One log may be silent and have changed: two things, of which each may end.
             subject = fault.source if fault.what == "unreadable" else f"{fault.source} ({fault.what})"
-            facts = {"trouble": fault.what, "problem": fault.words, "log": fault.source}
+            words = fault.words.removeprefix("can't be read: ")
+            facts = {"trouble": fault.what, "problem": words, "log": fault.source}
             yield Condition(kind="source", subject=subject, facts=facts)
         lockdown = guard.ledger.lockdown(now)
         if lockdown is not None:
@@ -148,3 +154,8 @@ class Conditions:
                 continue
             if expires - now < watch.certificate_ahead:
                 yield Condition(kind="expiry", subject=str(file), facts={"what": "certificate", "expires": expires})
+
+
+def _at_the_end(condition: Condition) -> dict[str, Any]:
+    """The facts of what is over by itself: nobody ended it."""
+    return {key: value for key, value in condition.facts.items() if key not in ("author", "until")}

@@ -99,7 +99,7 @@ class Guard:
         for ban in recorded.wanted[:MOST_TOLD]:
             verdict = last.get((ban.target, ban.service))
             length = ban_length(ban.until - (verdict.time if verdict is not None else ban.since))
-            why = "" if verdict is None else f": rule {verdict.rule}, {self._counted(verdict)}"
+            why = "" if verdict is None else f": rule {verdict.rule}, {_counted(verdict)}"
             failed = self.barrier.missing.get(ban.id) if self.barrier.blocks else "monitor mode"
             state = f" (NOT in force: {failed})" if failed else ""
             word = "banned" if verdict is None or ban.since >= verdict.time else "banned for longer:"
@@ -111,12 +111,6 @@ class Guard:
                 f"the list of bans is full ({self.settings.bans.capacity:,}): "
                 f"{plural(len(recorded.evicted), 'automatic ban')} that would have ended soonest made room"
             )
-
-    def _counted(self, verdict: Verdict) -> str:
-        """What a rule counted, in its own words: "14 attempts in 43m"."""
-        rule = next((one for one in self.policy.rules_for(verdict.service) if one.name == verdict.rule), None)
-        what = "bans" if rule is not None and rule.bans is not None else rule.count if rule is not None else "attempts"
-        return f"{plural(verdict.count, what.removesuffix('s'))} in {duration(verdict.time - verdict.since)}"
 
     # --- changes by command
 
@@ -164,6 +158,8 @@ class Guard:
         now = self.clock()
         self.ledger.set_lockdown(lockdown, author=author, origin=origin, now=now, trial=trial, undoes=undoes)
         self.trials.reload()
+        if lockdown is None:
+            self.conditions.lockdown_ended(author)
         self.conditions.look()
         self.say(f"lockdown {'on: ' + ', '.join(lockdown.services) if lockdown else 'off'} by {author}")
         return self.barrier.lockdown(lockdown, now)
@@ -323,6 +319,11 @@ class Guard:
         # By numbers: `supernet` would take a millisecond for all networks around an IPv6 address.
         wider = [f"{kind(int(first) >> bits - one << bits - one)}/{one}" for one in range(network.prefixlen)]
         return self.ledger.running_of([*self.targets_of(address), *wider])
+
+
+def _counted(verdict: Verdict) -> str:
+    """What a rule counted: "14 attempts in 43m"."""
+    return f"{plural(verdict.count, verdict.counted.removesuffix('s'))} in {duration(verdict.time - verdict.since)}"
 
 
 def _closed(verdict: Verdict) -> str:

@@ -204,8 +204,9 @@ class CommandStore(TrialStore):
             self._undone(undoes, author, origin, now)
             if before is not None:
                 self._on_trial(PolicyUndo(tried=revision, before=before.revision), trial, author, now)
-                facts = {"revision": revision, "author": author, "note": note, **_changes(before.text, text)}
-                self._warn([Alert(time=now, kind="policy", subject=str(revision), facts=facts)], now)
+                if before.text != text:
+                    facts = {"revision": revision, "author": author, "note": note, **_changes(before.text, text)}
+                    self._warn([Alert(time=now, kind="policy", subject=str(revision), facts=facts)], now)
             return revision
 
     def policy(self, revision: int | None = None) -> PolicyRevision | None:

@@ -55,6 +55,7 @@ class Store:
         self._bits: dict[str, int] = {}
         self._untold: list[Ban] = []
         self._made: Counter[str] = Counter()
+        self._known_administrators: frozenset[str] | None = None
         with self._told():
             self._connection = self._connect()
 
@@ -122,6 +123,7 @@ class Store:
             raise
         finally:
             if durable:
+                self._known_administrators = None  # a command may have made one
                 execute(QUERIES["quick"])
 
     def _undo(self) -> None:

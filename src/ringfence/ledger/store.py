@@ -92,9 +92,8 @@ class Ledger(OutboxStore, PeopleStore, FeedStore):
             if mark is not None:
                 self._run("insert_reported", (mark.token, mark.key, now, mark.events))
             draft = self._judge(verdicts, events, now)
-            if self.watched_accounts:
-                known = self.watched_accounts
-                self._warn_of_logins([one for one in events if not one.failed and one.account in known], now)
+            known = self._administrators()
+            self._warn_of_logins([one for one in events if not one.failed and one.account in known], now)
             if self._unfolded() >= FOLD:
                 self._fold(now)
                 self._keep_within(now)

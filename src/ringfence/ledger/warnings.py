@@ -23,7 +23,14 @@ class WarningStore(EvidenceStore):
     """Writes warnings, and keeps in mind what they are about: what lasts, and who is known."""
 
     watched_accounts: frozenset[str] = frozenset()
-    """Accounts whose logins from new addresses are warned of, on any service."""
+    """Accounts whose logins from new addresses are warned of, on any service, besides the page's administrators."""
+
+    def _administrators(self) -> frozenset[str]:
+        """The accounts whose logins are watched."""
+        if self._known_administrators is None:
+            named = (name for name, _ in self._rows("administrators"))
+            self._known_administrators = self.watched_accounts.union(named)
+        return self._known_administrators
 
     def _warn(self, alerts: Sequence[Alert], now: float) -> None:
         """Write warnings down, within a transaction; who does not want to be told of some is not."""
@@ -80,7 +87,8 @@ class WarningStore(EvidenceStore):
 def warning_of(verdict: Verdict, done: str, event: Event | None) -> Alert:
     """What a rule warns of: `done` is what came of it, see `alert.kinds`; `event` the deciding one."""
     facts: dict[str, Any] = {
-        "rule": verdict.rule, "address": verdict.address, "count": verdict.count, "since": verdict.since,
+        "rule": verdict.rule, "address": verdict.address, "count": verdict.count, "counted": verdict.counted,
+        "since": verdict.since,
         "until": verdict.until, "scope": verdict.scope, "done": done,
     }  # fmt: skip
     if event is not None:
