@@ -1,4 +1,4 @@
-"""Translations of our texts by gettext, for the page and warnings: each is a file in `web/locale/`, nothing else."""
+"""Translations of our texts by gettext, for the page and for warnings: a file in `web/locale/` for each language."""
 
 from __future__ import annotations
 

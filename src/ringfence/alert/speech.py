@@ -40,8 +40,15 @@ class Words:
 
     def clock(self, moment: float) -> str:
         """Date and time in the zone: "2026-02-03 05:05:06 CET"."""
+        return self._local(moment, "%Y-%m-%d %H:%M:%S %Z")
+
+    def minute(self, moment: float) -> str:
+        """The same without seconds, for periods."""
+        return self._local(moment, "%Y-%m-%d %H:%M %Z")
+
+    def _local(self, moment: float, form: str) -> str:
         try:
-            return datetime.fromtimestamp(moment, self.zone).strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
+            return datetime.fromtimestamp(moment, self.zone).strftime(form).rstrip()
         except (OverflowError, ValueError, OSError):
             return stamp(moment)
 

@@ -24,12 +24,12 @@ Said = tuple[str, str]
 
 def headline(alert: Alert, _: Words = ENGLISH) -> str:
     """What happened, in a few words and without the reason: for subjects."""
-    return shortened(_said(alert, _)[0], LONGEST_TITLE)
+    return shortened(said(alert, _)[0], LONGEST_TITLE)
 
 
 def title(alert: Alert, _: Words = ENGLISH) -> str:
     """What happened and why, in one line."""
-    return shortened("".join(_said(alert, _)), LONGEST_TITLE)
+    return shortened("".join(said(alert, _)), LONGEST_TITLE)
 
 
 def kind_title(kind: str, _: Words = ENGLISH) -> str:
@@ -47,7 +47,8 @@ def place(alert: Alert, _: Words = ENGLISH) -> str:
     return _("all services") if whole else ours(service_text(alert.service, _), 60)
 
 
-def _said(alert: Alert, _: Words) -> Said:
+def said(alert: Alert, _: Words) -> Said:
+    """A warning's headline, and what follows it in its title."""
     say = _SAY.get(alert.kind)
     if say is not None:
         return say(alert, Facts(alert), _)
@@ -156,8 +157,13 @@ def _source(alert: Alert, facts: Facts, _: Words) -> Said:
 def _lockdown(alert: Alert, facts: Facts, _: Words) -> Said:
     services = ", ".join(ours(service_text(one, _), 40) for one in facts.names("services")[:10])
     services = services or ours(service_text(alert.service or alert.subject, _), 60)
+<<<<<<< HEAD
     author = facts.text("ended_by" if alert.phase == "ended" else "author")
     by = f", {_('by %(author)s', author=harmless(author_name(author), 60))}" if author else ""
+=======
+    author = facts.text("author")
+    by = ", " + _("by %(author)s", author=harmless(author_name(author), 60)) if author else ""
+>>>>>>> wording
     if alert.phase == "ended":
         return _("Lockdown ended") + _after(services), by
     until = ""
@@ -243,6 +249,12 @@ _SAY: Final[dict[str, Callable[[Alert, Facts, Words], Said]]] = {
 
 def accounts_text(accounts: Sequence[str], _: Words = ENGLISH, most: int = MOST_ACCOUNTS) -> str:
     """Accounts that were tried, as a list; of very many the first ones and how many more."""
-    told = ", ".join(harmless(one, 60) for one in accounts[:most] if one)
+    told = ", ".join(_account(one) for one in accounts[:most] if one)
     more = len(accounts) - most
     return told if more <= 0 else _("%(accounts)s and %(count)s more", accounts=told, count=number(more))
+
+
+def _account(name: str) -> str:
+    """A name in a list; one that could be taken for several, or for words of ours, in quotation marks."""
+    shown = harmless(name, 60)
+    return '"' + shown.replace('"', '\\"') + '"' if set(shown) & set(', "') else shown

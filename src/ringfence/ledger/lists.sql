@@ -184,3 +184,16 @@ SELECT e.id, e.time, e.address, c.service, e.account, c.failed, c.cause, e.detai
        e.line, e.session, e.token
 FROM event e CROSS JOIN context c ON c.id = e.context
 WHERE e.id > :after ORDER BY e.id LIMIT :limit
+
+-- ---------------------------------------------------------------- summaries
+
+-- name: first_hour
+SELECT min(hour) FROM hour
+
+-- name: events_in_span
+SELECT min(first), max(last), (SELECT min(first) > 1 AND min(oldest) > :since FROM block) FROM block
+WHERE newest >= :since AND oldest < :until
+
+-- name: distinct_attackers
+SELECT count(DISTINCT e.address) FROM event e CROSS JOIN context c ON c.id = e.context
+WHERE e.id >= :first AND e.id <= :last AND e.time >= :since AND e.time < :until AND c.failed

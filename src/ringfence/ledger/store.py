@@ -9,6 +9,7 @@ import msgspec
 
 from ringfence.errors import LedgerError
 from ringfence.ledger.connection import Row
+from ringfence.ledger.digests import DigestStore
 from ringfence.ledger.events import FOLD, storable
 from ringfence.ledger.facts import Recorded, ReportMark
 from ringfence.ledger.feeds import FeedStore
@@ -20,7 +21,11 @@ from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
 
+<<<<<<< HEAD
 class Ledger(OutboxStore, PeopleStore, FeedStore):
+=======
+class Ledger(PeopleStore, FeedStore, DigestStore):
+>>>>>>> wording
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works
