@@ -5,16 +5,17 @@ The ledger is only read. Whatever is to be written the guard writes, by commands
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Final, Literal, TypeVar
 
 from ringfence.alert.alerting import Alerting, MailFor, first_line, load_alerting
+from ringfence.alert.channels import secrets_of
 from ringfence.alert.compose import compose
 from ringfence.alert.declared import ChannelSettings
 from ringfence.alert.digest import compose_digest, numbers
+from ringfence.alert.host import own_host
 from ringfence.alert.message import Message
 from ringfence.alert.plan import MAIL, steps
 from ringfence.control import Client
@@ -41,28 +42,24 @@ class Secrets:
     def __init__(self, alerting: Alerting) -> None:
         """Reads the files, so begin before rights are given up. What can't be read is told in `troubles`."""
         self.troubles: list[str] = []
-        mail = alerting.mail
-        self.password = self._of(mail.password, mail.password_file, "[mail] password_file")
-        self._channels = {
-            one.name: (
-                self._of(one.url, one.url_file, f"channel {one.name}: url_file"),
-                self._of(one.secret, one.secret_file, f"channel {one.name}: secret_file"),
-            )
-            for one in alerting.channel
-        }
-
-    def of_channel(self, name: str) -> tuple[str, str]:
-        """The URL and the signing key of a channel."""
-        return self._channels[name]
-
-    def _of(self, given: str, file: Path | None, where: str) -> str:
-        if file is None:
-            return given
+        self.password = alerting.mail.password
+        self._channels: dict[str, tuple[str, str]] = {}
         try:
-            return first_line(file, where)
+            if alerting.mail.password_file is not None:
+                self.password = first_line(alerting.mail.password_file, "[mail] password_file")
         except SettingsError as error:
             self.troubles.append(str(error))
-            return given
+        for one in alerting.channel:
+            try:
+                self._channels[one.name] = secrets_of(one)
+            except SettingsError as error:
+                self.troubles.append(str(error))
+
+    def of_channel(self, name: str) -> tuple[str, str]:
+        """The URL and the signing key of a channel. Raises RingfenceError where they can't be read."""
+        if name not in self._channels:
+            raise RingfenceError("; ".join(self.troubles) or f"there is no channel {name!r}")
+        return self._channels[name]
 
 
 class Desk:
@@ -71,11 +68,12 @@ class Desk:
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.settings = settings
         self.clock = clock
-        self.host = socket.gethostname()
-        self._ledger = Ledger.open_reader(settings.ledger.path)
+        self.host = own_host()
         self.revision = 0
         self.alerting = Alerting()
-        last = self._ledger.alerting()
+        ledger = Ledger.open_reader(settings.ledger.path)
+        last = ledger.alerting()
+        ledger.close()
         if last is not None:
             self.revision = last.revision
             self.alerting = load_alerting(last.text, f"settings of warnings, revision {last.revision}")
@@ -86,6 +84,11 @@ class Desk:
         self._troubles = self.secrets.troubles
         self._told_trouble: str | None = None
         self._planned_for = -1
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        """Opened by the thread that uses it."""
+        return Ledger.open_reader(self.settings.ledger.path)
 
     # ---- the guard
 
@@ -186,14 +189,11 @@ class Desk:
         }  # fmt: skip
         alerts = ledger.warnings_in(delivery, limit=LISTED)
         if delivery.kind == "digest" and alerts:
-            newest = alerts[0]
-            since, until = newest.facts["since"], newest.facts["until"]
+            since, until = alerts[0].facts["since"], alerts[0].facts["until"]
             by_kind = ledger.warnings_by_kind(since, until)
             noticed = [one for one in ledger.warnings(since=since, limit=LISTED) if one.time < until]
-            return compose_digest(
-                numbers(ledger, since, until), by_kind=by_kind,
-                newest=[one for one in noticed if one.kind not in ("digest", "delivery")], **common,
-            )  # fmt: skip
+            newest = [one for one in noticed if one.kind not in ("digest", "delivery")]
+            return compose_digest(numbers(ledger, since, until, warnings=by_kind, newest=newest), **common)
         return compose(
             alerts, total=delivery.total, counts=ledger.counts_in(delivery), accounts=self._accounts(alerts), **common
         )

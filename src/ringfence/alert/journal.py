@@ -19,22 +19,24 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
-from ringfence.model import Ban
+from ringfence.ledger import BanLine
 
 PROGRAM: Final = "ringfence"
 AUTHPRIV_NOTICE: Final = (10 << 3) | 5
 """Facility and severity as RFC 3164 section 4.1.1 counts them: about security, not for everybody's eyes."""
 DEVICE: Final = "/dev/log"
+ENDS: Final = ("expired", "lifted", "evicted", "past")
+"""The changes after which a ban no longer runs."""
 
 
-def line(ban: Ban) -> str:
-    """What the log is told of `ban`: that it is, or that it is over."""
-    where = f"service={_value(ban.service)} address={_value(ban.target)}"
-    whose = f"by={_value(ban.author)} id={ban.id}"
-    if ban.state in ("expired", "lifted"):
-        return f"unban {where} why={ban.state} at={_moment(ban.until if ban.ended is None else ban.ended)} {whose}"
-    seconds = math.ceil(ban.until - ban.since) if math.isfinite(ban.until) else -1
-    return f"ban {where} seconds={seconds} until={_moment(ban.until)} {whose}"
+def line(told: BanLine) -> str:
+    """What the log is told of a change of a ban: that it is, with its end as it now is, or that it is over."""
+    where = f"service={_value(told.service)} address={_value(told.target)}"
+    whose = f"by={_value(told.author)} id={told.ban}"
+    if told.change in ENDS:
+        return f"unban {where} why={told.change} at={_moment(told.time)} {whose}"
+    seconds = math.ceil(told.until - told.time) if math.isfinite(told.until) else -1
+    return f"ban {where} seconds={seconds} until={_moment(told.until)} {whose}"
 
 
 def datagram(text: str, now: float, process: int) -> bytes:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ringfence import unprivileged
+from ringfence.alert.alerting import Alerting
 from ringfence.child import ANEW, CHILD
+from ringfence.model import Alert
 from ringfence.settings import Settings, load_settings
 
 
@@ -35,8 +40,9 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     from ringfence.alert.sender import Sender
 
     desk = Desk(settings, time.time)
+    warm(desk.alerting)
     # Setgid programs must work: the local sendmail hands over by one.
-    unprivileged.drop(unprivileged.identity(settings.web.user, settings.control.group), gain=bool(_programs(desk)))
+    unprivileged.drop(unprivileged.identity(settings.web.user, settings.control.group), gain=_programs(desk.alerting))
     parent = environ.get(CHILD, "")
     if parent.isdigit():
         unprivileged.end_with(int(parent))
@@ -44,8 +50,42 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     return asyncio.run(_run(Sender(desk)))
 
 
-def _programs(desk: object) -> bool:
-    alerting = desk.alerting  # type: ignore[attr-defined]
+def warm(alerting: Alerting) -> None:
+    """Use everything once before rights are given up: what is loaded late is loaded now, while it can be read."""
+    from ringfence.alert.compose import compose
+    from ringfence.alert.desk import here
+    from ringfence.alert.digest import DigestNumbers, compose_digest
+    from ringfence.alert.mime import build, to_bytes
+
+    common: dict[str, Any] = {"host": "pbx", "link": "", "zone": here()}
+    for language in {alerting.mail.language, *(one.language for one in alerting.mail_for if one.language)}:
+        for alerts in ([Alert(time=0.0, kind="rule", subject="192.0.2.1", service="sip")] * n for n in (1, 2)):
+            for body in ("standard", "short"):
+                message = compose(
+                    alerts, total=len(alerts), counts={}, accounts={}, body=body, language=language, **common
+                )
+        digest = compose_digest(
+            DigestNumbers(since=0.0, until=3600.0, series=(1,)), body="standard", language=language, **common
+        )
+        for one in (message, digest):
+            to_bytes(build(one, "ringfence@pbx", "root", message_id="1@pbx", now=0.0, host="pbx"))
+    ssl.create_default_context()
+    "pbx.example.org".encode("idna")
+    kinds = {one.type for one in alerting.channel}
+    if "webhook" in kinds:
+        import httpx
+
+        httpx.AsyncClient(trust_env=False)
+    if "apprise" in kinds:
+        with contextlib.suppress(ImportError):
+            import apprise
+
+            for channel in alerting.channel:
+                if channel.type == "apprise" and channel.url:
+                    apprise.Apprise.instantiate(channel.url)
+
+
+def _programs(alerting: Alerting) -> bool:
     return not alerting.mail.server or any(one.type == "command" for one in alerting.channel)
 
 

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 
 from ringfence.alert.channels import send_channel
 from ringfence.alert.desk import Desk
-from ringfence.alert.journal import Journal
+from ringfence.alert.journal import SystemLog, line
 from ringfence.alert.message import Message, Outcome
-from ringfence.alert.mime import build, host_name, sender_of
+from ringfence.alert.mime import build, sender_of
 from ringfence.alert.plan import next_try
 from ringfence.alert.sendmail import send_by_program
 from ringfence.alert.smtp import send
@@ -45,7 +45,7 @@ class Sender:
         self._thread = ThreadPoolExecutor(1)
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._journal = Journal() if desk.alerting.journal.bans else None
+        self._log = SystemLog() if desk.alerting.journal.bans else None
         self._trouble = ""
 
     async def run(self) -> None:
@@ -63,8 +63,8 @@ class Sender:
             for delivery in await self._try(self._desk.plan, always=always) or []:
                 if delivery.id not in self._busy:
                     self._start(delivery)
-            if self._journal is not None:
-                await self._write_lines(self._journal)
+            if self._log is not None:
+                await self._write_lines(self._log)
             await asyncio.sleep(LOOK_EVERY)
         await asyncio.gather(*self._busy.values())
 
@@ -99,20 +99,16 @@ class Sender:
             message = await self._do(desk.message, delivery)
         if channel is not None:
             url, secret = desk.secrets.of_channel(channel.name)
-            return await send_channel(
-                channel, message, identity=f"{desk.host}-{delivery.id}", mark=mark, url=url, secret=secret
-            )
+            # The same name for every try: a receiver that got it twice can tell.
+            name = f"{desk.host}-{delivery.id}-{int(delivery.created)}"
+            return await send_channel(channel, url, secret, message, name, mark, now=desk.clock())
         mail, how = desk.alerting.mail, await self._do(desk.mailed, delivery)
-        host = host_name()
-        sender = sender_of(how.sender, host)
-        # The same number for every try: a receiver that got it twice can tell.
-        built = build(
-            message, sender, delivery.recipient, message_id=f"<ringfence-{delivery.id}-{int(delivery.created)}@{host}>",
-            now=desk.clock(), host=host,
-        )  # fmt: skip
+        host, sender = desk.host, sender_of(how.sender, desk.host)
+        number = f"ringfence-{delivery.id}-{int(delivery.created)}@{host}"
+        built = build(message, sender, delivery.recipient, message_id=number, now=desk.clock(), host=host)
         if not mail.server:
-            return await send_by_program(mail, sender, delivery.recipient, built, mark)
-        return await send(mail, desk.secrets.password, sender, delivery.recipient, built, mark)
+            return await send_by_program(mail.sendmail, sender, delivery.recipient, built, mark, timeout=mail.timeout)
+        return await send(mail, desk.secrets.password, sender, delivery.recipient, built, mark, host=host)
 
     def _written(self, delivery: Delivery, outcome: Outcome) -> None:
         """Have the guard write down what came of a message."""
@@ -126,9 +122,10 @@ class Sender:
         else:
             ask(type(None), "retry", id=delivery.id, due=due, answer=outcome.answer)
 
-    async def _write_lines(self, journal: Journal) -> None:
-        lines = await self._try(self._desk.ban_lines, LINES)
-        trouble = journal.write(lines) if lines else ""
+    async def _write_lines(self, log: SystemLog) -> None:
+        trouble = ""
+        for one in await self._try(self._desk.ban_lines, LINES) or []:
+            trouble = log.write(line(one), self._desk.clock())
         if trouble != self._trouble:
             self._trouble = trouble
             print(f"problem: {trouble}" if trouble else "the system's log takes lines again", flush=True)

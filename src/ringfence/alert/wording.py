@@ -157,13 +157,8 @@ def _source(alert: Alert, facts: Facts, _: Words) -> Said:
 def _lockdown(alert: Alert, facts: Facts, _: Words) -> Said:
     services = ", ".join(ours(service_text(one, _), 40) for one in facts.names("services")[:10])
     services = services or ours(service_text(alert.service or alert.subject, _), 60)
-<<<<<<< HEAD
     author = facts.text("ended_by" if alert.phase == "ended" else "author")
-    by = f", {_('by %(author)s', author=harmless(author_name(author), 60))}" if author else ""
-=======
-    author = facts.text("author")
     by = ", " + _("by %(author)s", author=harmless(author_name(author), 60)) if author else ""
->>>>>>> wording
     if alert.phase == "ended":
         return _("Lockdown ended") + _after(services), by
     until = ""

@@ -21,11 +21,7 @@ from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
 
-<<<<<<< HEAD
-class Ledger(OutboxStore, PeopleStore, FeedStore):
-=======
-class Ledger(PeopleStore, FeedStore, DigestStore):
->>>>>>> wording
+class Ledger(OutboxStore, PeopleStore, FeedStore, DigestStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works
