@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from msgspec import Struct
 
 from ringfence.alert.alerting import Alerting, load_alerting
+from ringfence.attacks import Attacks
 from ringfence.barrier import Barrier
 from ringfence.conditions import Conditions
 from ringfence.detect import Detector
@@ -89,6 +90,7 @@ class Guard:
         )
         self.trials = Trials(self)
         self.conditions = Conditions(self)
+        self.attacks = Attacks(self)
         self._watch_accounts()
 
     # --- what is told
@@ -240,7 +242,7 @@ class Guard:
         return difference
 
     def tidy(self) -> None:
-        """What is due every minute: ends of bans, whitelist and lockdown, dropped packets, pruning."""
+        """What is due every minute: ends of bans, whitelist and lockdown, dropped packets, attacks."""
         now = self.clock()
         self.ledger.expire(now)
         self.ledger.expire_allowed(now)
@@ -250,6 +252,7 @@ class Guard:
         self.count_dropped(fresh=False)
         self.whitelist.refresh_own()
         self.whitelist_changed("guard")
+        self.attacks.look()
 
     def count_dropped(self, *, fresh: bool = True) -> None:
         """Record what the kernel dropped since the last time; with very many bans only what is known anyway."""
