@@ -195,4 +195,3 @@ class Misbehaving:
 
 class _End(Exception):
     """The server hangs up."""
-

@@ -241,7 +241,9 @@ def test_what_the_mark_raises_is_not_taken_for_the_servers_fault(certificate: Ce
 
 
 def test_a_long_answer_of_many_lines_is_told_on_one(certificate: Certificate) -> None:
-    server = Misbehaving({"rcpt": "550-5.1.1 No such user\r\n550-5.1.1 here\r\n550 " + "x" * 3000}, certificate.served())
+    server = Misbehaving(
+        {"rcpt": "550-5.1.1 No such user\r\n550-5.1.1 here\r\n550 " + "x" * 3000}, certificate.served()
+    )
     outcome = asyncio.run(tried(server, certificate, Marked()))
     assert "RCPT TO: 550 5.1.1 No such user 5.1.1 here xxx" in outcome.answer and len(outcome.answer) == 400
 
