@@ -23,10 +23,13 @@ Hours = tuple[int, int]
 
 
 def mailbox(permitted: str = "a mail address") -> Form[str]:
-    """A mail address, or the name of a mailbox of this machine; nothing that could end a header or begin another."""
+    """A mail address, or the name of a mailbox of this machine; nothing that could end a header or begin another.
+
+    "=?" neither: in a header it begins an encoded word (RFC 2047), within which anything may stand.
+    """
 
     def parse(raw: object) -> str:
-        if not isinstance(raw, str) or not _MAILBOX.fullmatch(raw):
+        if not isinstance(raw, str) or not _MAILBOX.fullmatch(raw) or "=?" in raw:
             raise ValueError(f"must be {permitted}")
         return raw
 

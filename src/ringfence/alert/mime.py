@@ -44,7 +44,8 @@ def addressed(mailbox: str, host: str) -> str:
 def build(message: Message, sender: str, recipient: str, *, message_id: str, now: float, host: str) -> EmailMessage:
     """`message` for one `recipient`. `message_id` is "x@y", with or without < >; `now` in seconds UTC.
 
-    Without HTML it is plain text alone; pictures go with the HTML.
+    Without HTML it is plain text alone; pictures go with the HTML. Raises ValueError for an address that `mailbox()` of
+    the settings does not permit.
     """
     mail = EmailMessage(policy=POLICY)
     mail["From"] = _address(sender, host, f"Ringfence {host}")
@@ -55,13 +56,13 @@ def build(message: Message, sender: str, recipient: str, *, message_id: str, now
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "OOF, AutoReply"
     mail[RECOGNISED_BY] = _kind(message)
-    mail["Content-Language"] = _ODD.sub("", message.language.replace("_", "-")) or "en"
     if message.grave:
         mail["Importance"] = "high"
         mail["X-Priority"] = "1"
     _set_text(mail, message.text, "plain")
     if message.html:
         _add_html(mail, message)
+    mail["Content-Language"] = _ODD.sub("", message.language.replace("_", "-")) or "en"  # last: bodies take it along
     return mail
 
 
@@ -71,13 +72,23 @@ def to_bytes(mail: EmailMessage) -> bytes:
 
 
 def subject_line(subject: str) -> str:
-    """`subject` as one line of at most 160 characters; controls, line breaks and what turns writing are escaped."""
-    flat = subject[: LONGEST_SUBJECT * 4]
-    shown = "".join(safe(each) if unicodedata.category(each) in HIDDEN else each for each in flat).strip()
+    """`subject` as one line of at most 160 characters; controls, line breaks and what turns writing are escaped.
+
+    "=?" is taken apart: it begins an encoded word (RFC 2047), and Python's own library puts what is encoded in one,
+    line breaks too, into the header as it is.
+    """
+    shown = "".join(map(_shown, subject[: LONGEST_SUBJECT * 4])).replace("=?", "= ?").strip()
     return shown if len(shown) <= LONGEST_SUBJECT else shown[: LONGEST_SUBJECT - 1] + "…"
 
 
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    return safe(character) if category in HIDDEN else " " if category == "Zs" else character
+
+
 def _address(mailbox: str, host: str, display: str = "") -> Address:
+    if "=?" in mailbox:  # see subject_line; the settings permit none
+        raise ValueError("a mail address can't hold =?")
     name, _, domain = mailbox.rpartition("@") if "@" in mailbox else (mailbox, "", host)
     return Address(display_name=display, username=name.strip('"'), domain=domain)
 

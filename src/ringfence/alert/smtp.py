@@ -96,7 +96,10 @@ class _Talk:
         try:
             return await steps
         except SMTPResponseException as error:
-            text = f"{error.code} {error.message}" if error.code > 0 else f"no answer of SMTP: {error.message}"
+            known = 400 <= error.code <= 599
+            if not known:  # who knows what it would take a QUIT for
+                self.abort()
+            text = f"{error.code} {error.message}" if known else f"no answer of SMTP: {error.message}"
             return self.outcome(judged(self._step, error.code, gone=self._gone), f"{self._step}: {text}")
         except (SMTPException, OSError, ValueError) as error:
             self.abort()
