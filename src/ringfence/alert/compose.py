@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import structs
 
 from ringfence.alert.details import Line, lines
-from ringfence.alert.harmless import columns, ours, short_line, shortened, wrapped
+from ringfence.alert.harmless import columns, fitted, ours, short_line, shortened, wrapped
 from ringfence.alert.message import Message
 from ringfence.alert.rendering import page_link, rendered, tag
 from ringfence.alert.speech import ENGLISH, Words, number, service_text
@@ -82,8 +82,8 @@ def _with(message: Message, text: str, html: str = "") -> Message:
 
 
 def subject_line(host: str, text: str) -> str:
-    """The subject of a mail of ours: one line, which says who writes."""
-    return shortened(f"[ringfence {ours(host, 60)}] {text}", LONGEST_SUBJECT)
+    """The subject of a mail of ours: one line, which says who writes; both are harmless already."""
+    return shortened(f"[ringfence {host}] {text}", LONGEST_SUBJECT)
 
 
 def _subject(alerts: Sequence[Alert], total: int, counts: Counts, _: Words) -> str:
@@ -137,7 +137,7 @@ def _columns(details: Sequence[Line]) -> list[str]:
     wide = min(22, max(columns(label) for label, _text in details)) + 2
     found = []
     for label, text in details:
-        first = "  " + shortened(label, 22)
+        first = "  " + fitted(label, 22)
         first += " " * max(1, 2 + wide - columns(first))
         for place, line in enumerate(text.split("\n")):
             found += wrapped(line, first=first if not place else " " * (wide + 2), rest=" " * (wide + 2))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ringfence.alert.chart import bars
 from ringfence.alert.compose import foot, plain, short_text, subject_line
-from ringfence.alert.harmless import columns, harmless, ours, shortened, wrapped
+from ringfence.alert.harmless import WIDTH, columns, fitted, harmless, ours, wrapped
 from ringfence.alert.message import Message, Picture
 from ringfence.alert.rendering import page_link, rendered, tag
 from ringfence.alert.speech import Words, number, service_text
@@ -245,19 +245,13 @@ def _by_number(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns side by side, the first to the left, the others to the right; within the width of a mail."""
     wide = [max(columns(row[place]) for row in rows) for place in range(len(rows[0]))]
-    first = min(wide[0], 68 - sum(wide[1:]) - 2 * len(wide))
+    first = min(wide[0], max(8, WIDTH - sum(wide[1:]) - 2 * len(wide)))
     found = []
     for row in rows:
-        name = _fit(row[0], first)
+        name = fitted(row[0], first)
         cells = [" " * (size - columns(text)) + text for text, size in zip(row[1:], wide[1:], strict=True)]
         found.append(("  " + "  ".join([name + " " * (first - columns(name)), *cells])).rstrip())
     return found
-
-
-def _fit(text: str, most: int) -> str:
-    while columns(text) > most:
-        text = shortened(text, len(text) - 1)
-    return text
 
 
 # ---- HTML and JSON
@@ -265,7 +259,8 @@ def _fit(text: str, most: int) -> str:
 
 def _html(told: DigestNumbers, heading: str, host: str, link: str, picture: Picture, _: Words) -> str:
     return rendered(
-        "digest", _, heading=heading, after=_period(told, _), tone="good", word="", host=host, link=link,
+        "digest", _, heading=heading, period=(_.minute(told.since), _.minute(told.until)), tone="good", word="",
+        host=host, link=link,
         overall=_overall(told, _), services=_services(told, _), left_out=" ".join(_left_out(told, _)).strip(),
         picture=picture, accounts=[(harmless(account, 60), number(count)) for account, count in told.accounts],
         accounts_heading=_accounts_heading(told, _),

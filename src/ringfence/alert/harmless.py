@@ -109,6 +109,13 @@ def _columns_of(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+def fitted(text: str, most: int) -> str:
+    """`text` in at most `most` columns, ending in "…" where some are left out."""
+    while columns(text) > most:
+        text = shortened(text, len(text) - 1)
+    return text
+
+
 def wrapped(text: str, *, first: str = "", rest: str = "", width: int = WIDTH) -> list[str]:
     """`text` in lines of at most `width` columns, the first beginning with `first`, the others with `rest`.
 

@@ -25,13 +25,11 @@ class DigestStore(AttackerStore):
         None where nobody knows: events of then are gone already, or there are more than MOST_DISTINCT.
         """
         self._catch_up()
-        span = self._row("events_in_span", {"since": since, "until": until})
-        first, last, pruned = span or (None, None, 0)
-        if pruned:
-            return None
-        if first is None:
+        hours = {"first": int(since // 3600), "last": -int(-until // 3600)}
+        if not self._rows("attempts_by_hour", hours):
             return 0
-        if last - first >= MOST_DISTINCT:
+        first, last, pruned = self._rows("events_in_span", {"since": since, "until": until})[0]
+        if first is None or pruned or last - first >= MOST_DISTINCT:
             return None
         row = self._row("distinct_attackers", {"first": first, "last": last, "since": since, "until": until})
-        return int(row[0]) if row else 0
+        return int(row[0]) if row else None
