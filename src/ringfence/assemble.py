@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from msgspec import structs
 
+from ringfence.alert.alerting import Alerting, load_alerting
 from ringfence.barrier import Barrier
 from ringfence.detect import AllowList, Detector
 from ringfence.enforce.monitor import TableMonitor
@@ -61,7 +62,7 @@ def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[],
     parts = Parts(
         settings=settings, services=services, catalogue_problems=catalogue.problems, parser=parser, ledger=ledger,
         barrier=barrier, whitelist=whitelist, detector=detector, policy=policy, policy_text=text,
-        policy_revision=revision,
+        policy_revision=revision, **alerting_in_force(ledger, settings, now),
         watch=Watch(settings, catalogue, parser, ledger.positions().values(), clock),
     )  # fmt: skip
     guard = Guard(parts, clock, say)
@@ -110,7 +111,7 @@ def policy_in_force(
     file = settings.policy.file
     if file is not None:
         author = f"file:{file}"
-        text = read_policy(file)
+        text = read_applied(file)
         applied = next((one for one in ledger.policy_history(limit=10_000) if one.author == author), None)
         if applied is None or applied.text != text:
             policy = load_policy(text, str(file), services=services)
@@ -122,12 +123,53 @@ def policy_in_force(
     return last.revision, last.text, load_policy(last.text, f"policy revision {last.revision}")
 
 
-def read_policy(file: Path) -> str:
-    """The text of a policy file. Raises SettingsError."""
+def alerting_in_force(ledger: Ledger, settings: Settings, now: float) -> dict[str, Any]:
+    """The settings of warnings as `Parts` wants them: of their file if it changed, else the newest of the ledger.
+
+    What is wrong with them is a trouble and stops no guard: without warnings it still guards.
+    """
+    try:
+        take_alerting_file(ledger, settings, now)
+        trouble = ""
+    except SettingsError as error:
+        trouble = f"warnings: {error}"
+    last = ledger.alerting()
+    if last is None:
+        return {"alerting": Alerting(), "alerting_revision": 0, "alerting_trouble": trouble}
+    try:
+        alerting = load_alerting(last.text, f"settings of warnings, revision {last.revision}")
+    except SettingsError as error:
+        return {
+            "alerting": Alerting(),
+            "alerting_revision": last.revision,
+            "alerting_trouble": f"nobody is warned: {error}",
+        }
+    return {"alerting": alerting, "alerting_revision": last.revision, "alerting_trouble": trouble}
+
+
+def take_alerting_file(ledger: Ledger, settings: Settings, now: float) -> bool:
+    """Apply the file with the settings of warnings if it changed since it was; returns whether it did.
+
+    Raises SettingsError.
+    """
+    file = settings.warnings.file
+    if file is None:
+        return False
+    author, text = f"file:{file}", read_applied(file)
+    applied = next((one for one in ledger.alerting_history(limit=10_000) if one.author == author), None)
+    if applied is not None and applied.text == text:
+        return False
+    load_alerting(text, str(file))
+    ledger.apply_alerting(text, author=author, note="the file changed", now=now)
+    return True
+
+
+def read_applied(file: Path) -> str:
+    """The text of a file that is applied. Raises SettingsError."""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: the policy can't be read: {getattr(error, 'strerror', None) or error}") from error
+        raise SettingsError(f"{file}: can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def make_barrier(settings: Settings, services: Mapping[str, Service], policy: Policy) -> Barrier:

@@ -337,7 +337,7 @@ class Client:
             raise UnreachableError(f"{path}: the guard can't be reached: {error.strerror or error}") from error
         self._file = self._socket.makefile("rwb")
 
-    def ask(self, answer: type[Answer], command: str, **arguments: Any) -> Answer:
+    def ask(self, answer: type[Answer], command: str, /, **arguments: Any) -> Answer:
         """Give `command` and return its answer. Raises what the guard raised, or UnreachableError."""
         request = Request(command, msgspec.Raw(msgspec.json.encode(arguments)), self.behalf)
         try:

@@ -21,8 +21,10 @@ from typing import Any
 
 import ringfence
 from ringfence import unprivileged
-from ringfence.assemble import assemble, lock, policy_in_force, restore
+from ringfence.alert_commands import AlertCommands, SenderCommands
+from ringfence.assemble import assemble, lock, policy_in_force, restore, take_alerting_file
 from ringfence.ban_commands import BanCommands
+from ringfence.child import ChildProcess
 from ringfence.commands import Commands
 from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
@@ -34,7 +36,6 @@ from ringfence.render import duration, few, plural, rule_in_brief, safe
 from ringfence.report_commands import ReportCommands
 from ringfence.settings import Settings, load_settings
 from ringfence.trial_commands import TrialCommands
-from ringfence.webprocess import WebProcess
 from ringfence.whitelist import resolve
 
 BATCH = 8192
@@ -73,7 +74,10 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
+        sets = (
+            Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands, AlertCommands,
+            SenderCommands,
+        )  # fmt: skip
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
         server = ControlServer(
@@ -84,8 +88,8 @@ class Daemon:
         await server.start()
         try:
             greet(self.guard)
+            unprivileged.share(settings.ledger.path, page)
             if self._page_somewhere:
-                unprivileged.share(settings.ledger.path, page)
                 invite_first(self.guard)
             self._notifier.tell("READY=1")
             await self._work()
@@ -100,8 +104,19 @@ class Daemon:
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
             self._ask_names(), self._watchdog(), self._keep_trials(),
         ]  # fmt: skip
+        guard = self.guard
         if self._with_page:
-            jobs.append(WebProcess(self.guard.settings, self.guard.say).run())
+            jobs.append(ChildProcess(guard.settings, guard.say, "web", "the page", "page ").run())
+        sender = ChildProcess(
+            guard.settings,
+            guard.say,
+            "alert",
+            "who sends warnings",
+            "warnings are sent",
+            lambda: guard.alerting.tells(),
+        )
+        guard.alerting_changed = sender.look
+        jobs.append(sender.run())
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(job) for job in jobs]
@@ -194,6 +209,11 @@ class Daemon:
                 self._resolve.set()
             if self.guard.barrier.changed:
                 self._reconcile.set()
+            if not self.guard.ledger_trouble:
+                try:
+                    self.guard.conditions.look()
+                except LedgerError as error:
+                    self._ledger_failed(error)
 
     async def _every_minute(self) -> None:
         while True:
@@ -281,6 +301,8 @@ class Daemon:
             file = guard.settings.policy.file
             if file is not None:
                 take_policy_file(guard)
+            if take_alerting_file(guard.ledger, guard.settings, guard.clock()):
+                guard.take_alerting()
             guard.watch.rescan()
             guard.hosts_changed = True
             guard.say("reloaded: policy file, logs and host names; other settings need a restart")

@@ -238,6 +238,16 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     file: Annotated[Path | None, Doc("A policy file, applied at start if it changed since.", maybe(path()))] = None
 
 
+class WarningsSettings(Struct, frozen=True, kw_only=True):
+    """Who is told of warnings, and how: see docs/warnings.md."""
+
+    file: Annotated[
+        Path | None,
+        Doc("A file with the settings of warnings, applied at start if it changed since; else they are changed on the "
+            "page or by `ringfence mail apply`.", maybe(path())),
+    ] = None  # fmt: skip
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """All settings. `origin` is the file they came from, or "defaults"."""
 
@@ -256,6 +266,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     protect: ProtectSettings = ProtectSettings()
     policy: PolicySettings = PolicySettings()
     web: WebSettings = WebSettings()
+    warnings: WarningsSettings = WarningsSettings()
 
 
 _REPEATED: Final[dict[str, type[Struct]]] = {"source": SourceSettings, "services": ServiceSettings}

@@ -12,7 +12,10 @@ from ipaddress import ip_network
 
 from msgspec import Struct
 
+from ringfence.alert.alerting import Alerting, load_alerting
+from ringfence.attacks import Attacks
 from ringfence.barrier import Barrier
+from ringfence.conditions import Conditions
 from ringfence.detect import Detector
 from ringfence.enforce.reconcile import Difference
 from ringfence.errors import LedgerError, NotFoundError
@@ -50,6 +53,9 @@ class Parts(Struct, kw_only=True):
     policy: Policy
     policy_text: str
     policy_revision: int
+    alerting: Alerting
+    alerting_revision: int
+    alerting_trouble: str
 
 
 class Guard:
@@ -67,6 +73,11 @@ class Guard:
         self.policy = parts.policy
         self.policy_text = parts.policy_text
         self.policy_revision = parts.policy_revision
+        self.alerting = parts.alerting
+        self.alerting_revision = parts.alerting_revision
+        self.alerting_trouble = parts.alerting_trouble
+        self.sender_trouble = ""
+        self.alerting_changed: Callable[[], None] = lambda: None
         self.clock = clock
         self.say = say
         self.started = clock()
@@ -78,6 +89,9 @@ class Guard:
             parts.watch, parts.parser.attempts, parts.detector, parts.ledger, parts.barrier, clock, self._tell
         )
         self.trials = Trials(self)
+        self.conditions = Conditions(self)
+        self.attacks = Attacks(self)
+        self._watch_accounts()
 
     # --- what is told
 
@@ -87,7 +101,7 @@ class Guard:
         for ban in recorded.wanted[:MOST_TOLD]:
             verdict = last.get((ban.target, ban.service))
             length = ban_length(ban.until - (verdict.time if verdict is not None else ban.since))
-            why = "" if verdict is None else f": rule {verdict.rule}, {self._counted(verdict)}"
+            why = "" if verdict is None else f": rule {verdict.rule}, {_counted(verdict)}"
             failed = self.barrier.missing.get(ban.id) if self.barrier.blocks else "monitor mode"
             state = f" (NOT in force: {failed})" if failed else ""
             word = "banned" if verdict is None or ban.since >= verdict.time else "banned for longer:"
@@ -99,12 +113,6 @@ class Guard:
                 f"the list of bans is full ({self.settings.bans.capacity:,}): "
                 f"{plural(len(recorded.evicted), 'automatic ban')} that would have ended soonest made room"
             )
-
-    def _counted(self, verdict: Verdict) -> str:
-        """What a rule counted, in its own words: "14 attempts in 43m"."""
-        rule = next((one for one in self.policy.rules_for(verdict.service) if one.name == verdict.rule), None)
-        what = "bans" if rule is not None and rule.bans is not None else rule.count if rule is not None else "attempts"
-        return f"{plural(verdict.count, what.removesuffix('s'))} in {duration(verdict.time - verdict.since)}"
 
     # --- changes by command
 
@@ -152,6 +160,9 @@ class Guard:
         now = self.clock()
         self.ledger.set_lockdown(lockdown, author=author, origin=origin, now=now, trial=trial, undoes=undoes)
         self.trials.reload()
+        if lockdown is None:
+            self.conditions.lockdown_ended(author)
+        self.conditions.look()
         self.say(f"lockdown {'on: ' + ', '.join(lockdown.services) if lockdown else 'off'} by {author}")
         return self.barrier.lockdown(lockdown, now)
 
@@ -175,6 +186,29 @@ class Guard:
         self.whitelist_changed(author, origin)
         self.hosts_changed = True
         self.say(f"policy revision {revision} by {author}" + (f": {note}" if note else ""))
+
+    def apply_alerting(self, text: str, name: str, author: str, note: str, origin: str = "") -> int:
+        """Warn by the settings `text` from now on; returns their revision. Raises SettingsError and LedgerError."""
+        load_alerting(text, name)
+        revision = self.ledger.apply_alerting(text, author=author, note=note, origin=origin, now=self.clock())
+        self.take_alerting()
+        return revision
+
+    def take_alerting(self) -> None:
+        """Warn by the newest settings that the ledger holds. Raises SettingsError."""
+        last = self.ledger.alerting()
+        if last is None:
+            return
+        self.alerting = load_alerting(last.text, f"settings of warnings, revision {last.revision}")
+        self.alerting_revision, self.alerting_trouble, self.sender_trouble = last.revision, "", ""
+        self._watch_accounts()
+        self.conditions.certificates_changed()
+        self.alerting_changed()
+        note = f": {last.note}" if last.note else ""
+        self.say(f"settings of warnings: revision {last.revision} by {last.author}{note}")
+
+    def _watch_accounts(self) -> None:
+        self.ledger.watched_accounts = frozenset(self.alerting.watch.administrators)
 
     def revision(self, number: int | None) -> PolicyRevision:
         """A policy revision, the one in force without a number. Raises NotFoundError."""
@@ -208,7 +242,7 @@ class Guard:
         return difference
 
     def tidy(self) -> None:
-        """What is due every minute: ends of bans, whitelist and lockdown, dropped packets, pruning."""
+        """What is due every minute: ends of bans, whitelist and lockdown, dropped packets, attacks."""
         now = self.clock()
         self.ledger.expire(now)
         self.ledger.expire_allowed(now)
@@ -218,6 +252,7 @@ class Guard:
         self.count_dropped(fresh=False)
         self.whitelist.refresh_own()
         self.whitelist_changed("guard")
+        self.attacks.look()
 
     def count_dropped(self, *, fresh: bool = True) -> None:
         """Record what the kernel dropped since the last time; with very many bans only what is known anyway."""
@@ -244,6 +279,7 @@ class Guard:
         if self.ledger_trouble:
             found.append(self.ledger_trouble)
         found += self.watch.standing() + self.catalogue_problems + self.watch.plan.problems
+        found += filter(None, [self.alerting_trouble, self.sender_trouble])
         if not self.watch.found():
             found.append("no log is watched: name one with [[source]] in the settings")
         return found
@@ -286,6 +322,11 @@ class Guard:
         # By numbers: `supernet` would take a millisecond for all networks around an IPv6 address.
         wider = [f"{kind(int(first) >> bits - one << bits - one)}/{one}" for one in range(network.prefixlen)]
         return self.ledger.running_of([*self.targets_of(address), *wider])
+
+
+def _counted(verdict: Verdict) -> str:
+    """What a rule counted: "14 attempts in 43m"."""
+    return f"{plural(verdict.count, verdict.counted.removesuffix('s'))} in {duration(verdict.time - verdict.since)}"
 
 
 def _closed(verdict: Verdict) -> str:

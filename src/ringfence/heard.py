@@ -72,18 +72,26 @@ class Heard:
     def notices(self, now: float) -> list[str]:
         """What is worth knowing about the log, and no fault of ours."""
         found = self._about_shapes(self.drift.known(now, FEW))
-        silent = self.silence(now)
-        if silent:
-            found.append(
-                f"{self.source}: silent for {duration(silent)}, never before for longer than "
-                f"{duration(self._longest)}; is the server still writing there?"
-            )
+        if self.silence(now):
+            found.append(f"{self.source}: {self._about_silence(now)}")
         if self.named:
             found.append(
                 f"{self.source}: {plural(self.named, 'line')} named a host instead of an address and could not count; "
                 "have the server log addresses, or see [logs] names in the settings"
             )
         return found
+
+    def faults(self, now: float) -> list[tuple[str, str]]:
+        """Whether the log is silent or changed, in words."""
+        shapes = self.drift.known(now, FEW)
+        found = [("silent", self._about_silence(now))] if self.silence(now) else []
+        return found + [("changed", told.removeprefix(f"{self.source}: ")) for told in self._about_shapes(shapes)[:1]]
+
+    def _about_silence(self, now: float) -> str:
+        return (
+            f"silent for {duration(self.silence(now))}, never before for longer than {duration(self._longest)}; "
+            "is the server still writing there?"
+        )
 
     def _about_shapes(self, shapes: list[Shape]) -> list[str]:
         told = [

@@ -136,7 +136,7 @@ class Verdict(Struct, frozen=True, gc=False):
 
     `service` is where the events were seen; `scope` says whether the ban closes only that or all.
     `address` is the address of the deciding event, `count` how many attempts (accounts, bans) were counted
-    and `since` the time of the oldest of them.
+    and `since` the time of the oldest of them; `counted` says what was counted.
     """
 
     time: float
@@ -149,6 +149,7 @@ class Verdict(Struct, frozen=True, gc=False):
     scope: Scope
     count: int
     since: float
+    counted: Literal["attempts", "accounts", "bans"] = "attempts"
 
 
 class Ban(Struct, frozen=True, kw_only=True):

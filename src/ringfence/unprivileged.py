@@ -1,6 +1,6 @@
-"""Giving up rights: whose rights the page's process has, and how it takes them on for good.
+"""Giving up rights: whose rights the processes beside the guard have, and how they take them on for good.
 
-Started by root it becomes a user of its own, without groups that are not meant for it; in any case it loses every
+Started by root they become a user of their own, without groups that are not meant for it; in any case they lose every
 capability and can never gain one again (capabilities(7), prctl(2)). Linux only.
 """
 
@@ -35,7 +35,7 @@ class Identity(NamedTuple):
 
 
 def identity(user: str, group: str) -> Identity | None:
-    """Who the page's process becomes: None where nobody can become another (we are not root)."""
+    """Who the processes beside the guard become: None where nobody can become another (we are not root)."""
     if os.geteuid() != 0:
         return None
     uid = number_of(user)
@@ -69,8 +69,11 @@ def share(ledger: Path, reader: Identity | None) -> None:
         raise RingfenceError(f"{ledger}: can't be made readable for the page: {error.strerror}") from error
 
 
-def drop(wanted: Identity | None) -> None:
-    """Become `wanted` (None: stay who we are) without any capability, for good. Raises RingfenceError."""
+def drop(wanted: Identity | None, *, gain: bool = False) -> None:
+    """Become `wanted` (None: stay who we are) without any capability, for good. Raises RingfenceError.
+
+    `gain`: programs that it runs may still gain rights by their set-user-ID and set-group-ID bits.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         if wanted is not None and os.geteuid() == 0:
@@ -78,12 +81,13 @@ def drop(wanted: Identity | None) -> None:
             os.setresgid(wanted.gid, wanted.gid, wanted.gid)
             os.setresuid(wanted.uid, wanted.uid, wanted.uid)
         _call(libc, "prctl", _CAP_AMBIENT, _CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-        _call(libc, "prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if not gain:
+            _call(libc, "prctl", _SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
         none = (ctypes.c_uint32 * 6)()
         _call(libc, "capset", ctypes.byref(header), ctypes.byref(none))
     except OSError as error:
-        raise RingfenceError(f"rights can't be given up: {error.strerror}; the page is not started") from error
+        raise RingfenceError(f"rights can't be given up: {error.strerror}; nothing is started with more") from error
 
 
 def end_with(parent: int) -> None:

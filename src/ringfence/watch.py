@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 from ringfence.answers import SourceRow, UnknownRow, stamp
 from ringfence.errors import SensorError
@@ -27,6 +28,14 @@ from ringfence.settings import Settings
 JOURNAL = "journal"
 LINE_BREAK = b"\n"
 JOURNAL_FOLDERS = (Path("/run/log/journal"), Path("/var/log/journal"))
+
+
+class Fault(NamedTuple):
+    """A log that is `unreadable`, `silent` or `changed`, and what that means in words."""
+
+    source: str
+    what: str
+    words: str
 
 
 class Plan:
@@ -219,6 +228,23 @@ class Watch:
             if source in watched
             for notice in heard.notices(now)
         ]
+
+    def faults(self) -> list[Fault]:
+        """What is wrong with logs, each with its kind: what `standing` and `notices` tell, and a log that is silent."""
+        now = self._clock()
+        found = []
+        for status in self._statuses():
+            heard = self._heard.get(status.path)
+            if status.trouble:
+                found.append(Fault(status.path, "unreadable", status.trouble))
+            elif heard is not None:
+                found += [Fault(status.path, what, words) for what, words in heard.faults(now)]
+        return found
+
+    def spoke_since(self, source: str, since: float) -> bool:
+        """Whether a log had a line after `since`."""
+        heard = self._heard.get(source)
+        return heard is not None and heard.last_line > since
 
     def unknown(self) -> list[UnknownRow]:
         """The forms of lines that sound like failed logins and that no pattern takes, log by log."""

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from ringfence.detect.allow import AllowList, covered_by
 from ringfence.ledger import Ledger
-from ringfence.model import EVERY, AllowEntry, Ban, Policy
+from ringfence.model import EVERY, FOREVER, AllowEntry, Ban, Policy
 from ringfence.own import administrators, canonical, own_addresses
 from ringfence.values import parse_address
 
@@ -73,6 +73,10 @@ class Whitelist:
         """How many `entries` there are, from memory."""
         now = self._clock()
         return sum(1 for entry in self._written if entry.expires > now)
+
+    def temporary(self) -> list[AllowEntry]:
+        """The entries that end some time, from memory."""
+        return [entry for entry in self._written if entry.expires != FOREVER]
 
     def _quiet(self) -> list[AllowEntry]:
         found = [AllowEntry(target=one, note=PROTECTED, addresses=(one,)) for one in self._protected]

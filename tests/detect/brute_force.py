@@ -130,6 +130,7 @@ class BruteForce:
             rule.scope,
             count,
             since,
+            "bans" if rule.bans is not None else rule.count,
         )
 
 

@@ -90,7 +90,7 @@ def damaged_page(file: Path) -> None:
 
 def newer(file: Path) -> None:
     with sqlite3.connect(file) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
     connection.close()
 
 
@@ -105,7 +105,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda file: file.write_text("not a database, " * 40), "not an SQLite database"),
     "empty": (lambda file: file.write_bytes(b""), "not an SQLite database"),
     "foreign": (foreign, "another program"),
-    "newer": (newer, "version 3.*knows version 2"),
+    "newer": (newer, "version 4.*knows version 3"),
     "cut": (lambda file: os.truncate(file, file.stat().st_size // 4096 // 2 * 4096), "damaged"),
     "page": (damaged_page, "damaged"),
 }

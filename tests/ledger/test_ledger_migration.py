@@ -1,4 +1,4 @@
-"""A ledger of version 1 becomes one of version 2 when the guard opens it, and nothing of it is lost."""
+"""A ledger of version 1 becomes one of the newest version when the guard opens it, and nothing of it is lost."""
 
 from __future__ import annotations
 

@@ -23,10 +23,13 @@ Hours = tuple[int, int]
 
 
 def mailbox(permitted: str = "a mail address") -> Form[str]:
-    """A mail address, or the name of a mailbox of this machine; nothing that could end a header or begin another."""
+    """A mail address, or the name of a mailbox of this machine; nothing that could end a header or begin another.
+
+    "=?" neither: in a header it begins an encoded word (RFC 2047), within which anything may stand.
+    """
 
     def parse(raw: object) -> str:
-        if not isinstance(raw, str) or not _MAILBOX.fullmatch(raw):
+        if not isinstance(raw, str) or not _MAILBOX.fullmatch(raw) or "=?" in raw:
             raise ValueError(f"must be {permitted}")
         return raw
 
@@ -204,6 +207,13 @@ class WatchSettings(Struct, frozen=True, kw_only=True):
     whitelist_ahead: Annotated[
         float, Doc("How long before its end a whitelist entry is warned of.", duration(3600, 365 * DAY))
     ] = 3 * DAY
+    administrators: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Accounts whose logins from a new address are warned of, on any service; those of the page are anyway.",
+            listed(text(r"[^\x00-\x1f\x7f]{1,64}", "an account"), single=True),
+        ),
+    ] = ("root", "admin")
     canary: Annotated[
         float, Doc("How often the canary is let through; none: only by `ringfence canary`.", interval())
     ] = 0.0

@@ -67,7 +67,7 @@ KINDS: Final[dict[str, Kind]] = {
             name="lockdown",
             title="lockdown",
             grave=True,
-            facts={"services": "a list", "until": "its end", "author": "who began or ended it"},
+            facts={"services": "a list", "until": "its end", "author": "who began it", "ended_by": "who ended it"},
         ),
         Kind(name="login", title="administrator's login", facts={"address": "where from, for the first time"}),
         Kind(

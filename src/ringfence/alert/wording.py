@@ -135,7 +135,7 @@ def _enforcement(alert: Alert, facts: Facts, _: Words) -> Said:
 
 
 def _source(alert: Alert, facts: Facts, _: Words) -> Said:
-    log, trouble = ours(alert.subject, 120) or "?", facts.text("trouble")
+    log, trouble = ours(facts.text("log") or alert.subject, 120) or "?", facts.text("trouble")
     problem = _after(harmless(facts.text("problem"), 120))
     if alert.phase == "ended":
         if trouble == "silent":
@@ -157,7 +157,7 @@ def _source(alert: Alert, facts: Facts, _: Words) -> Said:
 def _lockdown(alert: Alert, facts: Facts, _: Words) -> Said:
     services = ", ".join(ours(service_text(one, _), 40) for one in facts.names("services")[:10])
     services = services or ours(service_text(alert.service or alert.subject, _), 60)
-    author = facts.text("author")
+    author = facts.text("ended_by" if alert.phase == "ended" else "author")
     by = ", " + _("by %(author)s", author=harmless(author_name(author), 60)) if author else ""
     if alert.phase == "ended":
         return _("Lockdown ended") + _after(services), by

@@ -40,6 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
             from ringfence.web import process
 
             return process.main(arguments[1:])
+        if arguments[:1] == ["alert"] and not {"--help", "-h"} & set(arguments):
+            from ringfence.alert import process as sending
+
+            return sending.main(arguments[1:])
         from ringfence.cli.app import run
 
         return run(arguments)

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from ringfence.answers import Checked, Finding
-from ringfence.assemble import all_services, read_policy
+from ringfence.assemble import all_services, read_applied
 from ringfence.cli import tables
 from ringfence.cli.app import WHERE, Json, app, print_json, settings, socket_path
 from ringfence.control import Client
@@ -110,7 +110,7 @@ def _policy(found: Settings, catalogue: Catalogue) -> str:
     if file is None:
         policy = load_policy(default_policy_text(os.environ), "built-in policy")
         return f"built-in: {plural(len(policy.rules), 'rule')}"
-    policy = load_policy(read_policy(file), str(file), services=services)
+    policy = load_policy(read_applied(file), str(file), services=services)
     return f"{file}: {plural(len(policy.rules), 'rule')}"
 
 

@@ -16,7 +16,7 @@ import typer
 from msgspec import Struct
 
 from ringfence.answers import stamp
-from ringfence.assemble import read_policy, zone_of
+from ringfence.assemble import read_applied, zone_of
 from ringfence.cli import tables
 from ringfence.cli.app import app, settings
 from ringfence.errors import NotFoundError, RingfenceError
@@ -134,7 +134,7 @@ def _policy(file: Path | None, found: Settings, catalogue: Catalogue) -> Policy:
     chosen = file or found.policy.file
     if chosen is None:
         return load_policy(default_policy_text(os.environ), "built-in policy")
-    return load_policy(read_policy(chosen), str(chosen), services={**catalogue.services, **found.services})
+    return load_policy(read_applied(chosen), str(chosen), services={**catalogue.services, **found.services})
 
 
 def _services(names: Sequence[str], catalogue: Catalogue) -> list[str] | None:

@@ -327,7 +327,7 @@ class Detector:
                 if len(starts) < rule.needed:
                     continue
                 if not rule.blocks or self._history.extend(target, rule.closed, time, time + rule.ban)[0]:
-                    said.append(plan.verdict(event, rule, target, len(starts), starts[0]))
+                    said.append(plan.verdict(event, rule, target, len(starts), starts[0], bans=True))
                 self._history.spend(target, rule.name, starts)
             said.sort(key=attrgetter("until"))
         verdicts += said

@@ -53,8 +53,10 @@ class Plan:
             if mine is not None and theirs is not None:
                 _inherit(mine, theirs, before, after)
 
-    def verdict(self, event: Event, rule: Counted, target: str, count: int, since: float) -> Verdict:
-        """What is said when `rule` fired for `target` at `event`, having counted `count` since `since`."""
+    def verdict(
+        self, event: Event, rule: Counted, target: str, count: int, since: float, *, bans: bool = False
+    ) -> Verdict:
+        """What is said when `rule` fired for `target` at `event`, having counted `count` (`bans`) since `since`."""
         return Verdict(
             event.time,
             rule.name,
@@ -66,6 +68,7 @@ class Plan:
             rule.scope,
             count,
             since,
+            "bans" if bans else "accounts" if rule.distinct else "attempts",
         )
 
 

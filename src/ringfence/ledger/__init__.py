@@ -7,9 +7,15 @@ May import `model` and `errors`; of what stands left of it (sense, parse, detect
 """
 
 from ringfence.ledger.facts import (
+    AlertingRevision,
     AuditEntry,
     BanChange,
+    BanLine,
+    Condition,
+    Delivery,
     Invitation,
+    Mute,
+    Pending,
     PolicyRevision,
     Recorded,
     RecordedVerdict,
@@ -17,6 +23,7 @@ from ringfence.ledger.facts import (
     ServiceStatistics,
     Size,
     Token,
+    Told,
     UnbanRequest,
     User,
 )
@@ -24,10 +31,16 @@ from ringfence.ledger.store import Ledger
 from ringfence.ledger.trials import Trial
 
 __all__ = [
+    "AlertingRevision",
     "AuditEntry",
     "BanChange",
+    "BanLine",
+    "Condition",
+    "Delivery",
     "Invitation",
     "Ledger",
+    "Mute",
+    "Pending",
     "PolicyRevision",
     "Recorded",
     "RecordedVerdict",
@@ -35,6 +48,7 @@ __all__ = [
     "ServiceStatistics",
     "Size",
     "Token",
+    "Told",
     "Trial",
     "UnbanRequest",
     "User",

@@ -3,6 +3,7 @@ audit row, so that what was acknowledged was also written down who ordered it.""
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,10 @@ from ringfence.ledger.connection import Row
 from ringfence.ledger.facts import AuditEntry, PolicyRevision
 from ringfence.ledger.making import NEXT, ban_from
 from ringfence.ledger.trials import AllowUndo, BanUndo, LockdownUndo, PolicyUndo, TrialStore
-from ringfence.model import AllowEntry, Ban, Lockdown
+from ringfence.model import Alert, AllowEntry, Ban, Lockdown
+
+CHANGES: Final = 40
+"""Lines of a changed policy that a warning shows."""
 
 _POLICY: Final = ("revision", "text", "author", "time", "note")
 
@@ -200,6 +204,9 @@ class CommandStore(TrialStore):
             self._undone(undoes, author, origin, now)
             if before is not None:
                 self._on_trial(PolicyUndo(tried=revision, before=before.revision), trial, author, now)
+                if before.text != text:
+                    facts = {"revision": revision, "author": author, "note": note, **_changes(before.text, text)}
+                    self._warn([Alert(time=now, kind="policy", subject=str(revision), facts=facts)], now)
             return revision
 
     def policy(self, revision: int | None = None) -> PolicyRevision | None:
@@ -234,6 +241,13 @@ class CommandStore(TrialStore):
             AuditEntry(id=number, time=time, author=author, command=command, arguments=json.loads(text), origin=origin)
             for number, time, author, command, text, origin in rows
         ]
+
+
+def _changes(before: str, after: str) -> dict[str, Any]:
+    """The lines that differ, the first of them; and how many more."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    changed = [line for line in list(lines)[2:] if not line.startswith("@@")]
+    return {"changes": [line[:200] for line in changed[:CHANGES]], "more": max(0, len(changed) - CHANGES)}
 
 
 def _allow_row(entry: AllowEntry) -> Row:

@@ -31,6 +31,9 @@ CACHED_SERVICES: Final = 62
 
 Row = tuple[Any, ...]
 
+COUNTED: Final = ("attempts", "successes", "forgotten", "bans", "packets", "mails", "unsent", "untold")
+"""What is counted for each service."""
+
 
 class Store:
     """One connection. `writable` is False for readers, whose attempts to write raise LedgerError."""
@@ -52,6 +55,7 @@ class Store:
         self._bits: dict[str, int] = {}
         self._untold: list[Ban] = []
         self._made: Counter[str] = Counter()
+        self._known_administrators: frozenset[str] | None = None
         with self._told():
             self._connection = self._connect()
 
@@ -119,6 +123,7 @@ class Store:
             raise
         finally:
             if durable:
+                self._known_administrators = None  # a command may have made one
                 execute(QUERIES["quick"])
 
     def _undo(self) -> None:
@@ -153,8 +158,7 @@ class Store:
         self._made.clear()
 
     def _add_statistic(self, service: str, now: float, **counts: int) -> None:
-        none = {"attempts": 0, "successes": 0, "forgotten": 0, "bans": 0, "packets": 0, "mails": 0}
-        self._run("add_statistic", {**none, "service": service, "now": now, **counts})
+        self._run("add_statistic", {**dict.fromkeys(COUNTED, 0), "service": service, "now": now, **counts})
 
     def _run(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> sqlite3.Cursor:
         """Run a statement for its effect, within a transaction."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -61,7 +61,10 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
 
 
 class ServiceStatistics(Struct, frozen=True, kw_only=True):
-    """Counted for one service since `since`; `addresses` are the distinct addresses with attempts."""
+    """Counted for one service since `since`; `addresses` are the distinct addresses with attempts.
+
+    mails: messages that were sent; unsent: given up; untold: warnings that nobody wanted to be told of.
+    """
 
     service: str
     since: float
@@ -71,6 +74,8 @@ class ServiceStatistics(Struct, frozen=True, kw_only=True):
     bans: int = 0
     packets: int = 0
     mails: int = 0
+    unsent: int = 0
+    untold: int = 0
 
 
 class Size(Struct, frozen=True, kw_only=True):
@@ -163,3 +168,107 @@ class ReportMark(Struct, frozen=True, kw_only=True):
     token: int
     key: str
     events: int
+
+
+class Mute(Struct, frozen=True, kw_only=True):
+    """Nobody is told of warnings of `kind` about `subject` and `service` (empty: any) until then."""
+
+    id: int
+    kind: str
+    subject: str = ""
+    service: str = ""
+    until: float
+    created: float
+    author: str = ""
+
+    def covers(self, kind: str, subject: str, service: str) -> bool:
+        """Whether it is about such a warning."""
+        return self.kind == kind and self.subject in ("", subject) and self.service in ("", service)
+
+
+class AlertingRevision(Struct, frozen=True, kw_only=True):
+    """One version of the settings of warnings; `newest` is the last warning that there was before it."""
+
+    revision: int
+    text: str
+    author: str
+    time: float
+    note: str
+    newest: int
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """Up to which warning of `kind` a recipient has been told, and when last (0: never)."""
+
+    channel: str
+    recipient: str
+    kind: str
+    upto: int
+    last: float
+
+
+DeliveryState = Literal["waiting", "handed", "sent", "failed", "unclear"]
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """One message to one recipient: the warnings of `kind` and `services` with numbers from `first` to `last`.
+
+    `due`: when it is tried (again); `marked`: when it was last handed over; `ended` is None while it is open.
+    """
+
+    id: int
+    channel: str
+    recipient: str
+    kind: str
+    services: tuple[str, ...]
+    first: int
+    last: int
+    total: int
+    created: float
+    due: float
+    tries: int
+    state: DeliveryState
+    marked: float | None = None
+    ended: float | None = None
+    answer: str = ""
+
+
+class Pending(Struct, frozen=True, kw_only=True):
+    """Warnings of one kind and service that somebody has not been told of: how many, and the last one's number."""
+
+    service: str
+    total: int
+    last: int
+    grave: bool
+
+
+class Condition(Struct, frozen=True, kw_only=True):
+    """Something that lasts and is warned of when it begins and when it ends."""
+
+    kind: str
+    subject: str
+    service: str = ""
+    since: float = 0.0
+    facts: dict[str, Any] = {}
+    grave: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from others."""
+        return self.kind, self.subject, self.service
+
+
+class BanLine(Struct, frozen=True, kw_only=True):
+    """Something that happened to a ban, for the system's log: `id` is the number of the change.
+
+    change: made, extended, set (by hand), lifted, expired, evicted or past (over before it was made).
+    """
+
+    id: int
+    time: float
+    change: str
+    target: str
+    service: str
+    until: float
+    author: str
+    ban: int

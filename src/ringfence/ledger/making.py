@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 
 from ringfence.ledger.connection import Row
-from ringfence.ledger.evidence import EvidenceStore
 from ringfence.ledger.sql import QUERIES
-from ringfence.model import EVERY, Ban, BanState, Event, Verdict
+from ringfence.ledger.warnings import WarningStore, warning_of
+from ringfence.model import EVERY, Alert, Ban, BanState, Event, Verdict
 
 NEXT: Final[Mapping[tuple[str, str], BanState]] = {
     ("", "made"): "wanted",
@@ -81,7 +81,7 @@ class Draft:
         return over
 
 
-class MakingStore(EvidenceStore):
+class MakingStore(WarningStore):
     """Makes, extends and ends bans, within transactions."""
 
     def _draft(self, targets: Collection[str]) -> Draft:
@@ -158,17 +158,19 @@ class MakingStore(EvidenceStore):
         """Record `verdicts` and the bans they make; the draft tells what came of them."""
         blocking = [verdict for verdict in verdicts if "block" in verdict.actions]
         draft = self._draft({verdict.target for verdict in blocking})
-        blocked = {verdict.address for verdict in blocking}
-        deciding = (
-            {(event.address, event.time): event for event in events if event.address in blocked} if blocked else {}
-        )
+        judged = {verdict.address for verdict in verdicts}
+        deciding = {(event.address, event.time): event for event in events if event.address in judged} if judged else {}
         rows: list[Row] = []
         firings: list[Row] = []
+        alerts: list[Alert] = []
         for verdict in verdicts:
             number = None
+            event, done = deciding.get((verdict.address, verdict.time)), "mail"
             if "block" in verdict.actions:
-                ban = _ban_of(verdict, deciding.get((verdict.address, verdict.time)))
+                ban = _ban_of(verdict, event)
+                before = draft.running.get((ban.target, ban.service))
                 made = self._want(draft, ban, now, by_hand=False)
+                done = _done(before, made, full=(ban.target, ban.service) not in draft.running)
                 if made is None:
                     running = draft.running.get((ban.target, ban.service))
                     number = running.id if running else None
@@ -178,7 +180,10 @@ class MakingStore(EvidenceStore):
                     if made.ended is None and made.until > now:
                         draft.wanted[number] = made
             rows.append(_verdict_row(verdict, number))
+            if "mail" in verdict.actions and done != "running":
+                alerts.append(warning_of(verdict, done, event))
         self._write(draft)
+        self._warn(alerts, now)
         self._connection.executemany(QUERIES["insert_firing"], firings)
         self._connection.executemany(QUERIES["insert_verdict"], rows)
         return draft
@@ -191,6 +196,15 @@ def ban_from(row: Row) -> Ban:
         id=number, target=target, service=service, since=since, until=until, state=state, author=author,
         reason=reason, detail=detail, note=note, ended=ended,
     )  # fmt: skip
+
+
+def _done(before: Ban | None, made: Ban | None, *, full: bool) -> str:
+    """What came of a verdict that blocks, in the word of `alert.kinds`."""
+    if made is None:
+        return "full" if full else "running"
+    if made.ended is not None:
+        return "past"
+    return "longer" if before is not None and before.id == made.id else "banned"
 
 
 def _ban_of(verdict: Verdict, event: Event | None) -> Ban:

@@ -96,3 +96,87 @@ CREATE TABLE trial (
   outcome  TEXT NOT NULL DEFAULT ''    -- kept, undone, replaced
 );
 CREATE INDEX trial_open ON trial (deadline) WHERE ended IS NULL;
+
+-- name: to_3
+ALTER TABLE statistic ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE statistic ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
+
+
+CREATE TABLE warning (
+  id           INTEGER PRIMARY KEY,
+  time         REAL    NOT NULL,
+  kind         TEXT    NOT NULL,
+  subject      TEXT    NOT NULL,
+  service      TEXT    NOT NULL,        -- empty: none in particular
+  phase        TEXT    NOT NULL,        -- began, ended, or empty
+  grave        INTEGER NOT NULL,
+  facts        TEXT    NOT NULL,        -- JSON object
+  muted        INTEGER NOT NULL,        -- nobody is told
+  acknowledged REAL,
+  acknowledger TEXT    NOT NULL DEFAULT ''
+);
+CREATE INDEX warning_kind ON warning (kind, id, service, muted, grave);
+CREATE INDEX warning_new  ON warning (id) WHERE acknowledged IS NULL;
+
+CREATE TABLE mute (
+  id      INTEGER PRIMARY KEY,
+  kind    TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  service TEXT NOT NULL,
+  until   REAL NOT NULL,
+  created REAL NOT NULL,
+  author  TEXT NOT NULL
+);
+
+CREATE TABLE alerting (
+  revision INTEGER PRIMARY KEY,
+  text     TEXT    NOT NULL,
+  author   TEXT    NOT NULL,
+  time     REAL    NOT NULL,
+  note     TEXT    NOT NULL,
+  newest   INTEGER NOT NULL
+);
+
+CREATE TABLE told (
+  channel   TEXT    NOT NULL,           -- mail, or the channel's name
+  recipient TEXT    NOT NULL,           -- the mail address; empty for other channels
+  kind      TEXT    NOT NULL,
+  upto      INTEGER NOT NULL,
+  last      REAL    NOT NULL,
+  PRIMARY KEY (channel, recipient, kind)
+) WITHOUT ROWID;
+
+CREATE TABLE delivery (
+  id        INTEGER PRIMARY KEY,
+  channel   TEXT    NOT NULL,
+  recipient TEXT    NOT NULL,
+  kind      TEXT    NOT NULL,
+  services  TEXT    NOT NULL,           -- JSON array
+  first     INTEGER NOT NULL,
+  last      INTEGER NOT NULL,
+  total     INTEGER NOT NULL,           -- warnings in it
+  created   REAL    NOT NULL,
+  due       REAL    NOT NULL,
+  tries     INTEGER NOT NULL,
+  state     TEXT    NOT NULL,
+  marked    REAL,
+  ended     REAL,
+  answer    TEXT    NOT NULL
+);
+CREATE INDEX delivery_open ON delivery (due) WHERE ended IS NULL;
+
+CREATE TABLE condition (
+  kind    TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  service TEXT NOT NULL,
+  since   REAL NOT NULL,
+  facts   TEXT NOT NULL,
+  PRIMARY KEY (kind, subject, service)
+) WITHOUT ROWID;
+
+CREATE TABLE familiar (
+  account TEXT NOT NULL,
+  address TEXT NOT NULL,
+  last    REAL NOT NULL,
+  PRIMARY KEY (account, address)
+) WITHOUT ROWID;

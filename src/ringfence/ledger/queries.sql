@@ -365,20 +365,22 @@ SELECT id, time, author, command, arguments, origin FROM audit WHERE id < :befor
 -- ---------------------------------------------------------------- statistics
 
 -- name: add_statistic
-INSERT INTO statistic (service, since, attempts, successes, forgotten, bans, packets, mails)
-VALUES (:service, :now, :attempts, :successes, :forgotten, :bans, :packets, :mails)
+INSERT INTO statistic (service, since, attempts, successes, forgotten, bans, packets, mails, unsent, untold)
+VALUES (:service, :now, :attempts, :successes, :forgotten, :bans, :packets, :mails, :unsent, :untold)
 ON CONFLICT (service) DO UPDATE SET attempts = attempts + excluded.attempts,
   successes = successes + excluded.successes, forgotten = forgotten + excluded.forgotten, bans = bans + excluded.bans,
-  packets = packets + excluded.packets, mails = mails + excluded.mails
+  packets = packets + excluded.packets, mails = mails + excluded.mails, unsent = unsent + excluded.unsent,
+  untold = untold + excluded.untold
 
 -- name: statistics
-SELECT service, since, attempts, successes, forgotten, bans, packets, mails FROM statistic ORDER BY service
+SELECT service, since, attempts, successes, forgotten, bans, packets, mails, unsent, untold FROM statistic ORDER BY service
 
 -- name: recent_masks
 SELECT recent, count(*) FROM attacker GROUP BY recent
 
 -- name: reset_statistics
-UPDATE statistic SET since = :now, attempts = 0, successes = 0, forgotten = 0, bans = 0, packets = 0, mails = 0
+UPDATE statistic SET since = :now, attempts = 0, successes = 0, forgotten = 0, bans = 0, packets = 0, mails = 0,
+  unsent = 0, untold = 0
 WHERE :service IS NULL OR service = :service
 
 -- name: reset_recent

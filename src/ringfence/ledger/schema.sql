@@ -210,7 +210,9 @@ CREATE TABLE statistic (
   forgotten INTEGER NOT NULL DEFAULT 0, -- addresses counted and since pruned
   bans      INTEGER NOT NULL DEFAULT 0,
   packets   INTEGER NOT NULL DEFAULT 0,
-  mails     INTEGER NOT NULL DEFAULT 0
+  mails     INTEGER NOT NULL DEFAULT 0,
+  unsent    INTEGER NOT NULL DEFAULT 0, -- mails and other messages that were given up
+  untold    INTEGER NOT NULL DEFAULT 0  -- warnings that nobody wanted to be told of
 ) WITHOUT ROWID;
 
 -- Sightings that wait for a later line to tell whether they are attempts; each as JSON.
@@ -298,3 +300,92 @@ CREATE TABLE trial (
   outcome  TEXT NOT NULL DEFAULT ''    -- kept, undone, replaced
 );
 CREATE INDEX trial_open ON trial (deadline) WHERE ended IS NULL;
+
+-- ---------------------------------------------------------------- warnings
+
+-- What was noticed, each thing once. What a rule warns of is written in the transaction of the bans that it made.
+CREATE TABLE warning (
+  id           INTEGER PRIMARY KEY,
+  time         REAL    NOT NULL,
+  kind         TEXT    NOT NULL,
+  subject      TEXT    NOT NULL,
+  service      TEXT    NOT NULL,        -- empty: none in particular
+  phase        TEXT    NOT NULL,        -- began, ended, or empty
+  grave        INTEGER NOT NULL,
+  facts        TEXT    NOT NULL,        -- JSON object
+  muted        INTEGER NOT NULL,        -- nobody is told
+  acknowledged REAL,
+  acknowledger TEXT    NOT NULL DEFAULT ''
+);
+CREATE INDEX warning_kind ON warning (kind, id, service, muted, grave);
+CREATE INDEX warning_new  ON warning (id) WHERE acknowledged IS NULL;
+
+-- What somebody does not want to be told of until then; an empty subject or service stands for any.
+CREATE TABLE mute (
+  id      INTEGER PRIMARY KEY,
+  kind    TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  service TEXT NOT NULL,
+  until   REAL NOT NULL,
+  created REAL NOT NULL,
+  author  TEXT NOT NULL
+);
+
+-- Who is told and how, in revisions. `newest` is the last warning that there was: whoever is new is told of later ones.
+CREATE TABLE alerting (
+  revision INTEGER PRIMARY KEY,
+  text     TEXT    NOT NULL,
+  author   TEXT    NOT NULL,
+  time     REAL    NOT NULL,
+  note     TEXT    NOT NULL,
+  newest   INTEGER NOT NULL
+);
+
+-- Up to which warning a recipient has been told of a kind (what a delivery holds counts as told), and when last.
+CREATE TABLE told (
+  channel   TEXT    NOT NULL,           -- mail, or the channel's name
+  recipient TEXT    NOT NULL,           -- the mail address; empty for other channels
+  kind      TEXT    NOT NULL,
+  upto      INTEGER NOT NULL,
+  last      REAL    NOT NULL,
+  PRIMARY KEY (channel, recipient, kind)
+) WITHOUT ROWID;
+
+-- The outbox: one message to one recipient, of the warnings of `kind` and `services` from `first` to `last`.
+-- waiting -> handed (may have been taken over) -> sent, failed, unclear; or waiting again when it certainly was not.
+CREATE TABLE delivery (
+  id        INTEGER PRIMARY KEY,
+  channel   TEXT    NOT NULL,
+  recipient TEXT    NOT NULL,
+  kind      TEXT    NOT NULL,
+  services  TEXT    NOT NULL,           -- JSON array
+  first     INTEGER NOT NULL,
+  last      INTEGER NOT NULL,
+  total     INTEGER NOT NULL,           -- warnings in it
+  created   REAL    NOT NULL,
+  due       REAL    NOT NULL,
+  tries     INTEGER NOT NULL,
+  state     TEXT    NOT NULL,
+  marked    REAL,
+  ended     REAL,
+  answer    TEXT    NOT NULL
+);
+CREATE INDEX delivery_open ON delivery (due) WHERE ended IS NULL;
+
+-- What lasts and was warned of when it began, so that it is told once and its end too.
+CREATE TABLE condition (
+  kind    TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  service TEXT NOT NULL,
+  since   REAL NOT NULL,
+  facts   TEXT NOT NULL,
+  PRIMARY KEY (kind, subject, service)
+) WITHOUT ROWID;
+
+-- Addresses from which administrators logged in before.
+CREATE TABLE familiar (
+  account TEXT NOT NULL,
+  address TEXT NOT NULL,
+  last    REAL NOT NULL,
+  PRIMARY KEY (account, address)
+) WITHOUT ROWID;

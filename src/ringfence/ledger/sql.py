@@ -26,4 +26,4 @@ def _read(name: str) -> str:
 SCHEMA = _read("schema.sql")
 MIGRATIONS = parse_statements(_read("migrations.sql"))
 """Scripts by name: `to_2` makes a ledger of version 1 one of version 2."""
-QUERIES = parse_statements(_read("queries.sql") + _read("lists.sql"))
+QUERIES = parse_statements(_read("queries.sql") + _read("lists.sql") + _read("outbox.sql"))

@@ -34,8 +34,11 @@ class StatisticsStore(CommandStore, AttackerStore):
             ServiceStatistics(
                 service=service, since=since, attempts=attempts, successes=successes,
                 addresses=addresses.get(service, 0) + forgotten, bans=bans, packets=packets, mails=mails,
+                unsent=unsent, untold=untold,
             )
-            for service, since, attempts, successes, forgotten, bans, packets, mails in self._rows("statistics")
+            for (
+                service, since, attempts, successes, forgotten, bans, packets, mails, unsent, untold
+            ) in self._rows("statistics")
         ]  # fmt: skip
 
     def reset_statistics(
@@ -62,9 +65,3 @@ class StatisticsStore(CommandStore, AttackerStore):
         with self._writing():
             for service, count in packets.items():
                 self._add_statistic(service, now, packets=count)
-
-    def add_mails(self, mails: Mapping[str, int], now: float) -> None:
-        """Add mails that were sent, by service."""
-        with self._writing():
-            for service, count in mails.items():
-                self._add_statistic(service, now, mails=count)

@@ -14,13 +14,14 @@ from ringfence.ledger.events import FOLD, storable
 from ringfence.ledger.facts import Recorded, ReportMark
 from ringfence.ledger.feeds import FeedStore
 from ringfence.ledger.opening import check_header, ensure_file
+from ringfence.ledger.outbox import OutboxStore
 from ringfence.ledger.people import PeopleStore
 from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
 
-class Ledger(PeopleStore, FeedStore, DigestStore):
+class Ledger(OutboxStore, PeopleStore, FeedStore, DigestStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works
@@ -92,6 +93,8 @@ class Ledger(PeopleStore, FeedStore, DigestStore):
             if mark is not None:
                 self._run("insert_reported", (mark.token, mark.key, now, mark.events))
             draft = self._judge(verdicts, events, now)
+            known = self._administrators()
+            self._warn_of_logins([one for one in events if not one.failed and one.account in known], now)
             if self._unfolded() >= FOLD:
                 self._fold(now)
                 self._keep_within(now)

@@ -45,6 +45,9 @@ class UpkeepStore(StatisticsStore):
             taken += self._prune_evidence(limit)
             taken += self._run("prune_reported", {"limit": now - REPORTS_KEPT, "rows": ROWS_STEP}).rowcount
             taken += self._run("prune_trials", {"limit": limit, "rows": ROWS_STEP}).rowcount
+            for name in ("prune_warnings", "prune_deliveries"):
+                taken += self._run(name, {"limit": limit, "rows": ROWS_STEP}).rowcount
+            self._run("prune_familiar")
             taken += self._prune_attackers(limit, now)
         self._give_back()
         return taken

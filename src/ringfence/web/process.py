@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ringfence import unprivileged
+from ringfence.child import CHILD
 from ringfence.errors import RingfenceError
 from ringfence.settings import Settings, load_settings
-from ringfence.webprocess import CHILD
 
 BACKLOG: Final = 512
 CONNECTIONS: Final = 1_200

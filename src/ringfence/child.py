@@ -1,4 +1,4 @@
-"""The page beside the guard: starts `ringfence web`, starts it again when it ends, ends it with the guard.
+"""A process of ours beside the guard, with less rights: started, started again when it ends, ended with the guard.
 
 The guard never waits for it and never fails because of it.
 """
@@ -16,40 +16,62 @@ from ringfence.settings import Settings
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
-"""Seconds until a page that ended is started again: twice as long each time."""
+"""Seconds until a process that ended is started again: twice as long each time."""
 GOOD: Final = 60.0
 """Seconds after which a start counts as good, and pauses begin short again."""
 PATIENCE: Final = 5.0
 CHILD: Final = "RINGFENCE_CHILD_OF"
-"""Names the process whose end is the page's end too."""
+"""Names the process whose end is the child's end too."""
+ANEW: Final = 75
+"""The exit code of a child that wants to be started again at once, with the rights of the guard (EX_TEMPFAIL)."""
 
 
-class WebProcess:
-    """Keeps one page running. `trouble` says why there is none, if so."""
+class ChildProcess:
+    """Keeps `ringfence COMMAND` running. `trouble` says why it is not, if so.
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+    `title` is what people call it; a line that begins with `ready` says that it is at work. It runs only while
+    `wanted` says so, which is asked again after `look`.
+    """
+
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None], command: str, title: str, ready: str,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
         self.trouble = ""
-        self._command = [sys.executable, "-m", "ringfence", "web"]
+        self._command = [sys.executable, "-m", "ringfence", command]
         if settings.origin != "defaults":
             self._command += ["--config", settings.origin]
         self._say = say
+        self._title = title
+        self._ready = ready
+        self._wanted = wanted
+        self._look = asyncio.Event()
+
+    def look(self) -> None:
+        """Ask again whether it is wanted."""
+        self._look.set()
 
     async def run(self) -> None:
         """Start it again and again, until cancelled; then end it."""
         pause = FIRST_PAUSE
         loop = asyncio.get_running_loop()
         while True:
+            while not self._wanted():
+                self._look.clear()
+                await self._look.wait()
             begun = loop.time()
-            last = await self._once()
+            code, last = await self._once()
+            if code == ANEW:
+                continue
             pause = FIRST_PAUSE if loop.time() - begun > GOOD else min(pause * 2, LONGEST_PAUSE)
             trouble = last or "it ended"
             if trouble != self.trouble:
-                self._say(f"the page is away: {trouble}; tried again")
+                self._say(f"{self._title} is away: {trouble}; tried again")
             self.trouble = trouble
             await asyncio.sleep(pause)
 
-    async def _once(self) -> str:
-        """Run it to its end; returns the last line that it said, its reason as a rule."""
+    async def _once(self) -> tuple[int, str]:
+        """Run it to its end; returns its exit code and, of one that failed, the last line that it said."""
         # Two heaps for all threads (mallopt(3)): with one each, much is kept that nobody uses.
         environment = {"MALLOC_ARENA_MAX": "2", **os.environ, CHILD: str(os.getpid())}
         environment.pop("NOTIFY_SOCKET", None)
@@ -62,13 +84,13 @@ class WebProcess:
             assert process.stdout is not None
             while line := await _line(process.stdout):
                 last = line.removeprefix("ringfence: ")
-                if line.startswith("page "):
+                if line.startswith(self._ready):
                     self.trouble = ""
                 self._say(line)
             await process.wait()
         finally:
             await _end(process)
-        return last if process.returncode else ""
+        return process.returncode or 0, last if process.returncode else ""
 
 
 async def _line(stream: asyncio.StreamReader) -> str:
