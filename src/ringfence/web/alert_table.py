@@ -41,9 +41,8 @@ class Told(Struct, frozen=True, kw_only=True):
 
 def told_table(alerting: Alerting) -> list[Told]:
     """A line for each kind, and one for each service for which something else holds. Reads recipients' files."""
-    services = sorted({
-        name for one in (*alerting.mail_for, *alerting.channel) for name in one.service
-    })  # fmt: skip
+    named = [one.service for one in alerting.mail_for] + [one.service for one in alerting.channel]
+    services = sorted({name for some in named for name in some})
     found = []
     for kind in KINDS:
         every = _told(alerting, kind, "")

@@ -28,7 +28,7 @@ MOST_LINES: Final = 60
 
 _COMMENTED: Final = re.compile(r"^(\s*#.*?\b(?:password|secret|url)\s*=\s*)\S.*$", re.MULTILINE)
 _FAULTS: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
-"""What tomlkit raises at texts that it can't edit; all its own errors about texts and keys are among these."""
+"""What tomlkit raises, beside its own errors, at texts that it can't edit."""
 
 Place = tuple[str, str]
 """A channel's name (empty: [mail]) and a key."""
@@ -38,7 +38,7 @@ def hidden(text: str) -> str:
     """`text` with `HIDDEN` in place of every secret. Raises SettingsError where it can't be told where they stand."""
     if not secrets_in(text):
         return text
-    return _edited(text, {place: HIDDEN for place in secrets_in(text)})
+    return _edited(text, dict.fromkeys(secrets_in(text), HIDDEN))
 
 
 def readable(text: str) -> str:
@@ -75,7 +75,7 @@ def secrets_in(text: str) -> dict[Place, str]:
 def _places(top: Mapping[str, Any]) -> Iterator[tuple[Place, MutableMapping[str, Any]]]:
     """Where secrets stand, with the table that holds each."""
     mail, channels = top.get("mail"), top.get("channel")
-    tables = [("", mail, OF_MAIL)]
+    tables: list[tuple[str, Any, tuple[str, ...]]] = [("", mail, OF_MAIL)]
     if isinstance(channels, list):
         tables += [(str(one.get("name", "")), one, OF_CHANNEL) for one in channels if isinstance(one, dict)]
     for name, table, keys in tables:
@@ -87,6 +87,7 @@ def _places(top: Mapping[str, Any]) -> Iterator[tuple[Place, MutableMapping[str,
 def _edited(text: str, values: Mapping[Place, str]) -> str:
     """`text` with other secrets, every other character as it was."""
     import tomlkit  # rarely needed, and some megabytes
+    from tomlkit.exceptions import TOMLKitError
 
     try:
         document: Any = tomlkit.parse(text.removeprefix("\ufeff"))
@@ -100,7 +101,7 @@ def _edited(text: str, values: Mapping[Place, str]) -> str:
                 table[place[1]] = values[place]
         if tomllib.loads(edited) == wanted:
             return edited
-    except _FAULTS as error:
+    except (TOMLKitError, *_FAULTS) as error:
         raise SettingsError(f"{ORIGIN}: their secrets can't be hidden, so they are not shown: {error}") from error
     raise SettingsError(f"{ORIGIN}: their secrets can't be hidden, so they are not shown")
 
@@ -141,6 +142,7 @@ def _by_lines(text: str, shown: Mapping[str, str]) -> str:
 
 def _by_tomlkit(text: str, shown: Mapping[str, str]) -> str:
     import tomlkit
+    from tomlkit.exceptions import TOMLKitError
 
     try:
         document: Any = tomlkit.parse(text.removeprefix("\ufeff"))
@@ -149,7 +151,7 @@ def _by_tomlkit(text: str, shown: Mapping[str, str]) -> str:
         for key, one in shown.items():
             document["mail"][key] = tomlkit.value(one)
         return tomlkit.dumps(document)
-    except _FAULTS:
+    except (TOMLKitError, *_FAULTS):
         return ""
 
 

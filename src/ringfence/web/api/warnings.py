@@ -18,7 +18,18 @@ from ringfence.ledger.facts import DeliveryState
 from ringfence.model import Alert, Phase
 from ringfence.web.access import Permission
 from ringfence.web.alert_text import ORIGIN, hidden, restored
-from ringfence.web.api.answering import LARGEST_NUMBER, Continued, Limit, Note, Number, Service, make, read, remove, set_
+from ringfence.web.api.answering import (
+    LARGEST_NUMBER,
+    Continued,
+    Limit,
+    Note,
+    Number,
+    Service,
+    make,
+    read,
+    remove,
+    set_,
+)
 from ringfence.web.api.paging import WHOLE, Listing, continued, listing, paged
 from ringfence.web.api.rows import seconds
 from ringfence.web.pages.showing import Parts, Who
@@ -177,9 +188,10 @@ def warnings(
     if kind and kind not in KINDS:
         raise ClientException(f"there is no kind of warning {kind!r}; known are {', '.join(KINDS)}")
     place = continued(cursor, "warnings", NUMBERED)
+    before: Any = place[0] if place else None
     found = web.readers.ledger().warnings(
         kind=kind or None, service=service or None, unacknowledged=unacknowledged, since=seconds(since),
-        before=place[0] if place else None, limit=limit + 1,  # type: ignore[arg-type]
+        before=before, limit=limit + 1,
     )  # fmt: skip
     part = found[:limit]
     return listing(part, WarningRow.from_, "warnings", (part[-1].id,) if len(found) > limit else None)

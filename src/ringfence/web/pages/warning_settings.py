@@ -151,7 +151,7 @@ def change_usual(request: Asked, web: Parts, visitor: Who, form: Sent) -> Respon
             else:
                 if value != getattr(mail, key):
                     values[key] = value
-        if form["no_password"] == "yes":
+        if form["forget"] == "yes":
             values["password"] = ""
         elif password := form.raw("password"):
             values["password"] = docs_of(MailSettings)["password"].form.parse(password)

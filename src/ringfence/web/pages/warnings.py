@@ -24,6 +24,8 @@ from ringfence.web.pages.fields import Query, number_of, whole
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, show
 
 ROWS: Final = 50
+EVENTS: Final = 30
+"""Attempts of an address that are looked through for the accounts it tried; there may be many warnings on a page."""
 SHOWN: Final = ("new", "all")
 LENGTHS: Final = {"1h": 3_600.0, "1d": 86_400.0, "7d": 604_800.0, "30d": 2_592_000.0}
 """For how long one may not want to be told."""
@@ -87,18 +89,23 @@ def wanted_of(query: Query) -> Wanted:
 
 
 def _rows(ledger: Ledger, alerts: Sequence[Alert], _: Words) -> list[Row]:
-    tried: dict[str, tuple[str, ...]] = {}
-    for alert in alerts:
-        if alert.kind == "rule" and alert.subject not in tried:
-            attacker = ledger.listed_attacker(alert.subject)
-            tried[alert.subject] = attacker.accounts if attacker is not None else ()
     return [
         Row(
-            alert, kind_title(alert.kind, _), title(alert, _), lines(alert, tried.get(alert.subject, ()), _),
+            alert, kind_title(alert.kind, _), title(alert, _), lines(alert, _accounts(ledger, alert), _),
             address_in(alert),
         )
         for alert in alerts
     ]  # fmt: skip
+
+
+def _accounts(ledger: Ledger, alert: Alert) -> tuple[str, ...]:
+    """The last accounts that were tried before a rule fired, newest first."""
+    address, since = alert.facts.get("address"), alert.facts.get("since")
+    if alert.kind != "rule" or not isinstance(address, str) or not isinstance(since, float | int):
+        return ()
+    events = [event for _, event in ledger.events_of(address, limit=EVENTS) if event.service == alert.service]
+    tried = [event.account for event in events if event.failed and since <= event.time <= alert.time]
+    return tuple(dict.fromkeys(filter(None, tried)))
 
 
 def address_in(alert: Alert) -> str:
