@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from guard_process import GuardProcess, failures, running
 from ringfence.people_answers import NewToken
 from ringfence.settings import load_settings
+from warning_examples import SETTINGS, tell
 from web_site import Site, free_port
 
 CHECKS = [
@@ -44,6 +45,10 @@ def real(site: Site) -> dict[str, tuple[Any, ...]]:
     client = site.token()
     bans = [client.post("/api/v1/bans", json={"target": one, "trial_seconds": 0}) for one in ADDRESSES[:2]]
     numbers = tuple(answer.json()["ban"]["id"] for answer in bans)
+    tell(site, SETTINGS)
+    client.post("/api/v1/warnings/test", json={})
+    for kind in ("rule", "full"):
+        client.post("/api/v1/warnings/mutes", json={"kind": kind, "seconds": 3600})
     site.guard.write(failures(ADDRESSES[0], 3))
     site.guard.wait_for(lambda: client.get(f"/api/v1/attacks/{ADDRESSES[0]}/events").json()["rows"], "no attack seen")
     return {
@@ -53,6 +58,7 @@ def real(site: Site) -> dict[str, tuple[Any, ...]]:
         "text": (POLICY.format(5), POLICY.format(2), POLICY), "name": (site.user("viewer"), "sip", "ftp"),
         "user": (site.user("operator"),), "services": (["sip"], []), "trial_seconds": (0, 1, None),
         "account": ("100", ""), "accounts": (["100"],), "since": ("2026-01-01T00:00:00Z",),
+        "kind": ("rule", "lockdown"), "recipient": ("somebody@example.org", ""), "channel": ("mail", "hook"),
     }  # fmt: skip
 
 

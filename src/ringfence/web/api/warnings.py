@@ -38,7 +38,8 @@ from ringfence.web.web import Web
 SEE, ACT, GOVERN = Permission.SEE, Permission.ACT, Permission.GOVERN
 NUMBERED: Final = (WHOLE,)
 LONGEST_MUTE: Final = 366 * 86_400.0
-KindName = Annotated[str, QueryParameter(max_length=40, description=f"Empty: any; else {', '.join(KINDS)}.")]
+_NAMED: Final = "|".join(KINDS)
+KindName = Annotated[str, QueryParameter(pattern=f"^({_NAMED})?$", description="Of one kind; empty: of any.")]
 Since = Annotated[datetime | None, QueryParameter(description="ISO 8601, or seconds since 1970; UTC without a zone.")]
 Whole = Annotated[int, Meta(ge=1, le=LARGEST_NUMBER)]
 
@@ -124,7 +125,7 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
 
 
 class Seen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which warnings were seen: just one of `ids`, and `upto`: all up to that number."""
+    """Which warnings were seen: `ids`, and with `upto` all up to that number; at least one of the two."""
 
     ids: Annotated[list[Whole], Meta(max_length=1_000)] = []
     upto: Whole | None = None
@@ -139,7 +140,7 @@ class Acknowledged(Struct, frozen=True, kw_only=True):
 class NewMute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of which warnings nobody is to be told; an empty subject or service stands for any."""
 
-    kind: Annotated[str, Meta(max_length=40)]
+    kind: Annotated[str, Meta(pattern=f"^({_NAMED})$")]
     subject: Annotated[str, Meta(max_length=500)] = ""
     service: Annotated[str, Meta(max_length=64)] = ""
     seconds: Annotated[float, Meta(ge=60, le=LONGEST_MUTE)]
@@ -185,8 +186,6 @@ def warnings(
     since: Since = None, limit: Limit = 100, cursor: Continued = "",
 ) -> Listing[WarningRow]:  # fmt: skip
     """What was noticed, newest first."""
-    if kind and kind not in KINDS:
-        raise ClientException(f"there is no kind of warning {kind!r}; known are {', '.join(KINDS)}")
     place = continued(cursor, "warnings", NUMBERED)
     before: Any = place[0] if place else None
     found = web.readers.ledger().warnings(
@@ -200,10 +199,11 @@ def warnings(
 @make("/warnings/acknowledge", ACT, tag="warnings")
 def acknowledge(web: Parts, visitor: Who, data: JSONBody[Seen]) -> Acknowledged:
     """Say that somebody has seen warnings."""
-    if bool(data.ids) == (data.upto is not None):
-        raise ClientException("name just one of ids and upto")
-    ids = data.ids or None
-    count = web.guard.ask(int, visitor, "acknowledge", ids=ids, upto=data.upto or 0)
+    if not data.ids and data.upto is None:
+        raise ClientException("name the ids of warnings, or the number upto which all were seen")
+    count = web.guard.ask(int, visitor, "acknowledge", ids=data.ids) if data.ids else 0
+    if data.upto is not None:
+        count += web.guard.ask(int, visitor, "acknowledge", upto=data.upto)
     return Acknowledged(acknowledged=count)
 
 

@@ -209,7 +209,7 @@ def history_page(request: Asked, web: Parts) -> Response[str]:
     found = web.readers.ledger().alerting_history(limit=REVISIONS + 1)
     entries = [
         Entry(one, readable(one.text), difference(before.text, one.text), before is NOTHING)
-        for one, before in zip(found, [*found[1:], NOTHING], strict=True)
+        for one, before in zip(found, [*found, NOTHING][1:], strict=True)
     ]
     return show(request, "warning_history", entries=entries[:REVISIONS], force=found[0].revision if found else 0)
 
