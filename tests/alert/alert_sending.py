@@ -70,9 +70,7 @@ def certificate(folder: Path, *names: str) -> Certificate:
     found = Certificate(folder / "certificate.pem", folder / "key.pem")
     found.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     found.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )  # fmt: skip
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return found
 
