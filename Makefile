@@ -4,7 +4,7 @@
 # make lint     ruff and mypy
 # make bench    Ringfence side by side with its peers (as root for the parts that need a network namespace)
 # make build    the wheel, in dist/
-# make messages the texts of the pages for translators, and the translations that there are, compiled
+# make messages the texts of pages and warnings for translators, and the translations that there are, compiled
 # make clean    remove what the above made
 #
 # Variables: PYTHON (an interpreter, 3.11 or newer), VENV (.venv), JOBS (tests at a time; twice the processors), ARGS (further arguments
@@ -48,7 +48,7 @@ LOCALE := src/ringfence/web/locale
 messages: $(WITH_TESTS)
 	@mkdir -p $(LOCALE)
 	$(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --output=$(LOCALE)/ringfence.pot --add-location=file \
-	  --sort-by-file --width=120 --project=Ringfence --header-comment="# The texts of Ringfence's pages; see docs/translating.md." .
+	  --sort-by-file --width=120 --project=Ringfence --header-comment="# The texts of Ringfence's pages and warnings; see docs/translating.md." .
 	@for file in $(LOCALE)/*/LC_MESSAGES/ringfence.po; do if [ -e "$$file" ]; then \
 	  $(BIN)/pybabel --quiet update --domain=ringfence --input-file=$(LOCALE)/ringfence.pot --output-dir=$(LOCALE) --no-fuzzy-matching && \
 	  $(BIN)/pybabel --quiet compile --domain=ringfence --directory=$(LOCALE); break; fi; done

@@ -142,8 +142,8 @@ def test_the_text_of_a_week() -> None:
 def test_the_picture_is_in_the_mail_and_said_in_words() -> None:
     message = digest()
     (picture,) = message.pictures
-    assert picture.name == "chart.png" and picture.data == bars(week().series)
-    assert 'src="cid:chart.png"' in message.html and f'alt="{picture.text}"' in message.html
+    assert picture.name == "chart" and picture.data == bars(week().series)
+    assert 'src="cid:chart"' in message.html and f'alt="{picture.text}"' in message.html
     assert picture.text == "Attempts over time: at most 6,458 in six hours, from 2026-01-31 11:00 CET on"
 
 

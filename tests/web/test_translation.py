@@ -1,4 +1,4 @@
-"""Texts for translators: every one of the templates is in the list, and a translation reaches every page."""
+"""Texts for translators: every one of pages and warnings is in the list, and a translation reaches every page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -21,7 +22,7 @@ from ringfence.web.templating import HERE, Pages
 from web_site import Site
 
 POT = HERE / "locale" / "ringfence.pot"
-OPTIONS = {"trim_blocks": "true", "lstrip_blocks": "true", "newstyle_gettext": "true", "silent": "false"}
+ROOT = Path(__file__).parent.parent.parent
 MARK = "¤"
 TOLD = ("h1", "h2", "h3", "label", "button", "th", "legend", "summary")
 """What a page tells of itself; not options, which are often names of services and rules."""
@@ -30,8 +31,13 @@ DATA = re.compile(r"^(?:[\d\W]*|administrator\d*|viewer\d*|/tmp/.*|guard|sip|htt
 
 
 def texts() -> set[str]:
-    """Every text of the templates, as `make messages` finds them."""
-    found = extract_from_dir(HERE / "templates", [("**.html", "jinja2")], {"**.html": OPTIONS})
+    """Every text of templates and code, as `make messages` finds them."""
+    with (ROOT / "babel.cfg").open() as file:
+        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
+    found = extract_from_dir(
+        ROOT / "src", [(pattern.removeprefix("src/"), method) for pattern, method in methods],
+        {pattern.removeprefix("src/"): given for pattern, given in options.items()},
+    )  # fmt: skip
     return {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
 
 
@@ -53,7 +59,11 @@ def translated(site: Site, tmp_path: Path) -> Iterator[Site]:
     site.web.pages = english
 
 
-def test_every_text_of_the_templates_is_in_the_list_for_translators() -> None:
+def test_the_words_of_warnings_are_among_the_texts() -> None:
+    assert {"%(address)s banned from %(service)s", "%(count)s attempt", "Open the page of Ringfence"} <= texts()
+
+
+def test_every_text_is_in_the_list_for_translators() -> None:
     with POT.open("rb") as file:
         ids = [message.id for message in read_po(file) if message.id]
     listed = {one if isinstance(one, str) else one[0] for one in ids}

@@ -1,6 +1,7 @@
 """A small bar chart as a PNG (W3C PNG, third edition): 8 bits a pixel with a palette, made of nothing but zlib.
 
-Its ground is light, with transparent round corners, so that it looks like a card in a dark mail too.
+Its ground is transparent and its colours lie in the middle, at least 3 to 1 against white and against a dark card, so
+that it looks as if made for a light mail and for a dark one.
 """
 
 from __future__ import annotations
@@ -13,23 +14,24 @@ from typing import Final
 WIDTH: Final = 1196
 HEIGHT: Final = 280
 """Pixels; shown at half the size, so that it is crisp on fine screens."""
-_MARGIN: Final = 24
-_RADIUS: Final = 14
-_CLEAR, _GROUND, _GRID, _BASE, _BAR, _PEAK = range(6)
-_PALETTE: Final = ((244, 246, 245), (244, 246, 245), (224, 230, 227), (133, 146, 140), (63, 157, 117), (27, 107, 76))
+_MARGIN: Final = 8
+_GROUND, _GRID, _BASE, _BAR, _PEAK = range(5)
+_PALETTE: Final = ((128, 140, 134), (128, 140, 134), (128, 140, 134), (63, 157, 117), (190, 120, 20))
+_ALPHA: Final = (0, 56, 255)
+"""How far the first colours cover what is below; the others do wholly."""
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _LEAST: Final = 4
 """How high a bar is at least that is not of nothing."""
 
 
 def bars(values: Sequence[float], width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    """A PNG of `values` as bars from left to right, the highest ones darker; without any, or of zeros, a base line."""
+    """A PNG of `values` as bars from left to right, the highest in another colour; of none or zeros, a base line."""
     room = width - 2 * _MARGIN
     values = _fitting([max(0.0, value) for value in values], room // 2)
     top = max(values, default=0.0)
     heights = [_height(value, top, height - 2 * _MARGIN) for value in values]
     rows = [_row(y, heights, values, top, width, height) for y in range(height)]
-    return _png(width, height, [bytes(_rounded(y, row, width, height)) for y, row in enumerate(rows)])
+    return _png(width, height, [bytes(row) for row in rows])
 
 
 def _fitting(values: list[float], most: int) -> list[float]:
@@ -65,22 +67,11 @@ def _row(
     return row
 
 
-def _rounded(y: int, row: bytearray, width: int, height: int) -> bytearray:
-    """The row with its ends cut where the corners are round."""
-    into = min(y, height - 1 - y)
-    if into < _RADIUS:
-        reach = _RADIUS - into - 0.5
-        cut = round(_RADIUS - (_RADIUS**2 - reach**2) ** 0.5)
-        row[:cut] = bytes([_CLEAR]) * cut
-        row[width - cut :] = bytes([_CLEAR]) * cut
-    return row
-
-
 def _png(width: int, height: int, rows: Sequence[bytes]) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     palette = b"".join(map(bytes, _PALETTE))
     data = zlib.compress(b"".join(b"\0" + row for row in rows), 9)
-    chunks = ((b"IHDR", header), (b"PLTE", palette), (b"tRNS", b"\0"), (b"IDAT", data), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"PLTE", palette), (b"tRNS", bytes(_ALPHA)), (b"IDAT", data), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(kind, body) for kind, body in chunks)
 
 

@@ -29,6 +29,7 @@ MOST_SUMS: Final = 25
 MOST_TOLD: Final = 200
 """Warnings that are told one by one; of more only the sums."""
 ACCOUNTS_EACH: Final = 6
+ACCOUNTS_WIDTH: Final = 120
 TIMES: Final = frozenset({"since", "until", "expires"})
 Counts = Mapping[tuple[str, str], int]
 """(what, service) → how many of all; what: the rule's name, or empty for other kinds."""
@@ -191,7 +192,8 @@ def _gathered(
 
 def _entry(alert: Alert, accounts: Sequence[str], _: Words) -> Entry:
     head, rest = said(alert, _)
-    tried = _("tried: %(accounts)s", accounts=accounts_text(accounts, _, ACCOUNTS_EACH)) if accounts else ""
+    names = shortened(accounts_text(accounts, _, ACCOUNTS_EACH), ACCOUNTS_WIDTH)
+    tried = _("tried: %(accounts)s", accounts=names) if names else ""
     return Entry(_.clock(alert.time), head, rest, tried)
 
 

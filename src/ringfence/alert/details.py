@@ -55,7 +55,7 @@ def _who(alert: Alert, facts: Facts, _: Words) -> list[Line]:
         same = not address or address == subject
         return [(_("Address"), subject), (_("Last attempt from"), "" if same else address)]
     if alert.kind == "source":
-        return [(_("Log"), ours(alert.subject))]
+        return [(_("Log"), ours(facts.text("log") or alert.subject))]
     if alert.kind == "expiry":
         certificate = facts.text("what") == "certificate"
         return [(_("Certificate") if certificate else _("Entry"), ours(alert.subject) if certificate else subject)]
@@ -77,6 +77,7 @@ def _why(alert: Alert, facts: Facts, _: Words) -> list[Line]:
         (_("Answer"), harmless(facts.text("answer"), 600)),
         (_("Revision"), "" if revision is None else f"{revision:.0f}"),
         (_("Author"), harmless(author_name(facts.text("author")), 80)),
+        (_("Ended by"), harmless(author_name(facts.text("ended_by")), 80)),
         (_("Note"), harmless(facts.text("note"), 400)),
         (_("Changes"), _changes(facts, _)),
     ]

@@ -26,7 +26,7 @@ MOST_SERVICES: Final = 15
 MOST_NEWEST: Final = 10
 ACCOUNTS: Final = 8
 BLOCKS: Final = " ▁▂▃▄▅▆▇█"
-CHART: Final = "chart.png"
+CHART: Final = "chart"
 
 
 class ServiceNumbers(Struct, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ _PLAIN: Final = {
 _NUMERIC: Final = re.compile(r"(?<![\w.:-])[0-9A-Fa-f:.]{3,45}(?![\w.:-])")
 _DOT: Final = re.compile(r"(?<=\S)[.\u3002\uff0e\uff61\u2024](?=\S)")
 _SCHEME: Final = re.compile(r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9+.-]{0,60}):(?=\S)")
-_AT: Final = re.compile(r"[@\uff20\ufe6b](?=\S)")
+_AT: Final = re.compile(r"[@\uff20\ufe6b]")
 _CALL: Final = re.compile(r"\+(?=[0-9(])")
 _MOST_MARKS: Final = 2
 """Accents that one letter may carry; more of them would paint over the lines around."""

@@ -178,7 +178,7 @@ def _login(alert: Alert, facts: Facts, _: Words) -> Said:
 
 def _policy(alert: Alert, facts: Facts, _: Words) -> Said:
     revision, author = facts.number("revision"), facts.text("author")
-    head = _("The policy changed") if revision is None else _("Policy revision %(number)s", number=f"{revision:.0f}")
+    head = _("The policy changed") if revision is None else _("Policy revision %(number)s", number=round(revision))
     if author:
         head = _("%(change)s by %(author)s", change=head, author=harmless(author_name(author), 60))
     return head, _after(harmless(facts.text("note"), 120))
