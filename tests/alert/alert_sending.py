@@ -69,11 +69,8 @@ def certificate(folder: Path, *names: str) -> Certificate:
     )  # fmt: skip
     found = Certificate(folder / "certificate.pem", folder / "key.pem")
     found.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    found.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )  # fmt: skip
-    )
+    kept = serialization.NoEncryption()
+    found.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kept))
     return found
 
 

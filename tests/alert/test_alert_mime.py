@@ -143,7 +143,7 @@ def test_every_address_that_the_settings_permit_arrives_as_one_address(address: 
     mail = read(MESSAGE, sender=sender_of(address, HOST), recipient=address)
     for header in ("From", "To"):
         (found,) = mail[header].addresses
-        assert (found.username, found.domain) == (address.split("@")[0], (address.split("@") + [HOST])[1])
+        assert (found.username, found.domain) == (address.split("@")[0], [*address.split("@"), HOST][1])
     assert sorted(mail.keys()) == sorted(HEADERS)
 
 

@@ -33,7 +33,7 @@ class Taking:
         self.envelopes: list[Envelope] = []
         self.greeted = ""
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         self.envelopes.append(envelope)
         self.greeted = session.host_name or ""
         return "250 2.0.0 Ok: queued as 4711"
