@@ -53,14 +53,19 @@ class Certificate(NamedTuple):
         return context
 
 
+def _named(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 def certificate(folder: Path, *names: str) -> Certificate:
-    """A new certificate for `names`; none: localhost, 127.0.0.1 and ::1."""
+    """A new certificate for `names` and addresses; none: localhost, 127.0.0.1 and ::1."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    kinds: list[x509.GeneralName] = [x509.DNSName(name) for name in names or ("localhost",)]
-    if not names:
-        kinds += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
+    kinds = [_named(name) for name in names or ("localhost", "127.0.0.1", "::1")]
     made = (
         x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
         .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))

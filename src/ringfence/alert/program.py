@@ -24,7 +24,7 @@ TEMPORARY: Final = frozenset({71, 74, 75})
 
 
 class Ran(Struct, frozen=True, kw_only=True):
-    """How a program ended: its exit code (-N: by signal N), or None when its time was over; its last line, as it said it."""
+    """How a program ended: its exit code (-N: by signal N), or None when its time was over; its last line, raw."""
 
     code: int | None
     line: str
