@@ -102,7 +102,8 @@ class Misbehaving:
     """An SMTP server that does at each step what `script` says, and else what servers usually do.
 
     An answer is given as it is; "slow": none, the connection stays; "drop": it ends; "garbage": an HTTP server's
-    answer; "endless": a line without an end; "halfway" (content only): the connection ends after the first bytes.
+    answer; "endless": a line without an end; "halfway" (content only): the connection ends after the first
+    bytes; "unread": nothing of it is read.
     """
 
     def __init__(self, script: dict[Step, str], tls: ssl.SSLContext | None = None) -> None:
@@ -171,6 +172,8 @@ class Misbehaving:
             await reader.readexactly(10)
             self.reached.append("content")
             raise _End
+        if self._script["content"] == "unread":
+            await asyncio.Event().wait()
         while (line := await reader.readline()) not in (b".\r\n", b""):
             self.content += line.removeprefix(b".")
         assert line, "the dot that ends a mail"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import apprise
@@ -16,10 +17,11 @@ import pytest
 from alert_sending import MESSAGE, NOW, Marked
 from msgspec import structs
 
-from ringfence.alert.channels import send_channel
+from ringfence.alert.channels import secrets_of, send_channel
 from ringfence.alert.chat import send_to_chat
 from ringfence.alert.declared import ChannelSettings
 from ringfence.alert.message import Outcome
+from ringfence.errors import SettingsError
 
 SECRET = "T0K3N-which-is-secret"
 
@@ -110,6 +112,24 @@ def test_without_apprise_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
     outcome = asyncio.run(send_to_chat(f"json://{SECRET}", MESSAGE, mark, timeout=10))
     assert (outcome.state, mark.count) == ("failed", 0)
     assert outcome.answer == "Apprise (json): needs Apprise: pip install 'ringfence[chat]'"
+
+
+def test_a_channels_secrets_are_taken_from_their_files(tmp_path: Path) -> None:
+    """Where there are none, what stands in the settings is meant."""
+    (tmp_path / "url").write_text("https://hooks.example.org/x\nsecond line\n")
+    (tmp_path / "key").write_text("  a key \n")
+    plain = ChannelSettings(name="hook", type="webhook", url="http://a", secret="b")
+    assert secrets_of(plain) == ("http://a", "b")
+    files = structs.replace(plain, url_file=tmp_path / "url", secret_file=tmp_path / "key")
+    assert secrets_of(files) == ("https://hooks.example.org/x", "a key")
+    with pytest.raises(SettingsError, match=r"channel.* hook url_file .*none: can't be read"):
+        secrets_of(structs.replace(plain, url_file=tmp_path / "none"))
+
+
+def test_a_channel_that_is_a_program_runs_it() -> None:
+    channel = ChannelSettings(name="program", type="command", command=("/bin/cat",))
+    outcome = asyncio.run(send_channel(channel, "", "", MESSAGE, "7", Marked(), now=NOW))
+    assert outcome == Outcome(state="sent", answer='/bin/cat: done: {"id":"7","kind":"rule","address":"192.0.2.1"}')
 
 
 def test_nobody_pays_for_parts_that_are_not_used() -> None:

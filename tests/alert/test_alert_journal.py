@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -53,6 +53,7 @@ FORM = re.compile(
 TEXT = st.text(max_size=60)
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT, TEXT, TEXT, st.sampled_from(["wanted", "enforced", "expired", "lifted"]))
 def test_nothing_that_somebody_wrote_breaks_the_line(
     author: str, target: str, service: str, told: str, state: Any

@@ -96,11 +96,13 @@ def test_the_status_says_what_came_of_it(status: int, state: str) -> None:
     assert asyncio.run(posted(Hook(f"{status} Said"))).state == state
 
 
-def test_the_reason_is_told_and_neither_key_nor_token() -> None:
+def test_the_reason_is_told_and_neither_key_nor_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
     said = f"no\r\n such \x1b[31m hook T0K3N-in-the-path S3CR3T-in-the-query {KEY} {PATH}".encode() + b"x" * 1_000_000
     outcome = asyncio.run(posted(Hook("400 Bad Request", said)))
     assert outcome.state == "failed" and "400 Bad Request no such \\x1b[31m hook *** *** *** " in outcome.answer
     assert len(outcome.answer) <= 400 and "T0K3N" not in outcome.answer and "S3CR3T" not in outcome.answer
+    assert "T0K3N" not in caplog.text and KEY not in caplog.text
 
 
 def test_a_redirect_is_not_followed() -> None:
