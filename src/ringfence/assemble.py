@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from msgspec import structs
 
 from ringfence.barrier import Barrier
+from ringfence.canary_work import DEVICE, VARIABLE
 from ringfence.detect import AllowList, Detector
 from ringfence.enforce.monitor import TableMonitor
 from ringfence.enforce.nft import Nft, usable
@@ -65,6 +66,7 @@ def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[],
         watch=Watch(settings, catalogue, parser, ledger.positions().values(), clock),
     )  # fmt: skip
     guard = Guard(parts, clock, say)
+    guard.canary.device = Path(environ.get(VARIABLE) or DEVICE)
     difference = guard.reconcile(always=True)
     if difference is None or difference.missing < ledger.count_bans():
         # Bans that stood in the kernel before have counted packets already; new ones begin at nothing.

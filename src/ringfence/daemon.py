@@ -23,6 +23,7 @@ import ringfence
 from ringfence import unprivileged
 from ringfence.assemble import assemble, lock, policy_in_force, restore
 from ringfence.ban_commands import BanCommands
+from ringfence.canary_commands import CanaryCommands
 from ringfence.commands import Commands
 from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
@@ -73,7 +74,9 @@ class Daemon:
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
-        sets = (Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands)
+        sets = (
+            Commands, BanCommands, CanaryCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands,
+        )  # fmt: skip
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
         server = ControlServer(
@@ -98,7 +101,7 @@ class Daemon:
     async def _work(self) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
-            self._ask_names(), self._watchdog(), self._keep_trials(),
+            self._ask_names(), self._watchdog(), self._keep_trials(), self.guard.canary.keep(),
         ]  # fmt: skip
         if self._with_page:
             jobs.append(WebProcess(self.guard.settings, self.guard.say).run())

@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from msgspec import Struct
 
 from ringfence.barrier import Barrier
+from ringfence.canary_work import CanaryWork
 from ringfence.detect import Detector
 from ringfence.enforce.reconcile import Difference
 from ringfence.errors import LedgerError, NotFoundError
@@ -78,6 +79,7 @@ class Guard:
             parts.watch, parts.parser.attempts, parts.detector, parts.ledger, parts.barrier, clock, self._tell
         )
         self.trials = Trials(self)
+        self.canary = CanaryWork(self)
 
     # --- what is told
 
@@ -243,7 +245,7 @@ class Guard:
         found += self.barrier.problems()
         if self.ledger_trouble:
             found.append(self.ledger_trouble)
-        found += self.watch.standing() + self.catalogue_problems + self.watch.plan.problems
+        found += self.watch.standing() + self.catalogue_problems + self.watch.plan.problems + self.canary.problems()
         if not self.watch.found():
             found.append("no log is watched: name one with [[source]] in the settings")
         return found

@@ -98,7 +98,7 @@ def print_json(value: Any) -> None:
 
 def run(arguments: list[str]) -> int:
     """Carry out `arguments` and return the exit code; errors of ours pass through to the caller."""
-    from ringfence.cli import local, scan, line, guard, policy, people, importing  # noqa: F401, I001  (adds its commands)
+    from ringfence.cli import local, scan, line, guard, policy, people, importing, canary  # noqa: F401, I001  (adds its commands)
 
     # Box-drawing and colour belong to terminals only; the completion script needs neither.
     os.environ.setdefault("_TYPER_STANDARD_TRACEBACK", "1")

@@ -96,3 +96,10 @@ CREATE TABLE trial (
   outcome  TEXT NOT NULL DEFAULT ''    -- kept, undone, replaced
 );
 CREATE INDEX trial_open ON trial (deadline) WHERE ended IS NULL;
+
+-- name: to_3
+CREATE TABLE canary (
+  source TEXT PRIMARY KEY,
+  first  REAL NOT NULL,
+  last   REAL NOT NULL
+) WITHOUT ROWID;

@@ -15,7 +15,7 @@ from ringfence.errors import LedgerError
 from ringfence.ledger.sql import MIGRATIONS, SCHEMA
 
 APPLICATION_ID: Final = 0x52464E43  # "RFNC"
-VERSION: Final = 2
+VERSION: Final = 3
 OLDEST: Final = 1
 """The oldest version that can be brought up to date."""
 CHECKED_WHOLE: Final = 16 << 20

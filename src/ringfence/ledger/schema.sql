@@ -298,3 +298,11 @@ CREATE TABLE trial (
   outcome  TEXT NOT NULL DEFAULT ''    -- kept, undone, replaced
 );
 CREATE INDEX trial_open ON trial (deadline) WHERE ended IS NULL;
+
+-- canary
+-- Which logs ever brought a test line of the guard's own back, when first and when last.
+CREATE TABLE canary (
+  source TEXT PRIMARY KEY,
+  first  REAL NOT NULL,
+  last   REAL NOT NULL
+) WITHOUT ROWID;

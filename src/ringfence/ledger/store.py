@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ringfence.errors import LedgerError
+from ringfence.ledger.canaries import CanaryStore
 from ringfence.ledger.connection import Row
 from ringfence.ledger.events import FOLD, storable
 from ringfence.ledger.facts import Recorded, ReportMark
@@ -19,7 +20,7 @@ from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
 
-class Ledger(PeopleStore, FeedStore):
+class Ledger(PeopleStore, FeedStore, CanaryStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works
