@@ -76,6 +76,14 @@ def test_a_log_that_no_line_reached_is_broken_only_if_one_did_before() -> None:
     assert [(source, good, step) for source, good, step, _ in score.told] == [(AUTH, False, "source")]
 
 
+def test_what_is_known_of_a_log_from_which_nothing_comes_is_told() -> None:
+    score = Score(Log(source=AUTH, last=5.0, why="it is not there"), Log(source=MAIL, why="permission denied"))
+    score.canary.expire(NOW + DEADLINE)
+    assert [(row.state, row.why) for row in score.canary.rows()] == [
+        ("broken", "it is not there"), ("untestable", "permission denied"),
+    ]  # fmt: skip
+
+
 def test_a_log_of_its_own_program_is_not_waited_for_and_makes_nothing_ok() -> None:
     score = Score(Log(source="/var/log/asterisk/full", fed=False, why="only its program writes there"))
     state = score.canary.state("")

@@ -186,8 +186,8 @@ class Canary:
             self._lines = {}
 
     def left(self, now: float) -> float:
-        """Seconds until `expire` has something to do; infinite when no run is under way."""
-        return max(0.0, self._began + DEADLINE - now) if self.running else math.inf
+        """Seconds until no line of the last run is to be expected any more, whether all were needed or not."""
+        return max(0.0, self._began + DEADLINE - now)
 
     def due(self, now: float, every: float) -> float:
         """Seconds until the timer begins a run, 0 when it is time; infinite when it is off (`every` is 0) or one runs.

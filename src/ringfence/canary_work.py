@@ -95,9 +95,6 @@ class CanaryWork:
                 self.write(self.device, [datagram(line, self._began) for line in lines])
             except OSError as error:
                 self.score.refused(f"syslog takes nothing at {self.device}: {error.strerror or error}")
-                self._finish()
-        else:
-            self._finish()
         self._wake.set()
         return number
 
@@ -160,8 +157,6 @@ class CanaryWork:
             next(self._coming[0])
             return True
         self._coming.popleft()
-        if not self.score.running:
-            self._finish()
         return True
 
     def _carry(self, source: str, event: Event) -> Iterator[None]:
@@ -204,10 +199,11 @@ class CanaryWork:
         return guard.barrier.probe(event.address, service, HELD, guard.clock())
 
     def _expire(self) -> None:
-        if self.score.running:
-            self.score.expire(self._moment(), self._guard.ledger_trouble)
-            if not self.score.running:
-                self._finish()
+        """Call broken what is overdue, and give back what a run took when none of its lines can come any more."""
+        now = self._moment()
+        self.score.expire(now, self._guard.ledger_trouble)
+        if not self._coming and not self.score.left(now):
+            self._guard.watch.probing = self._detector = None
 
     def _ended(self, source: str, good: bool, step: str, problem: str) -> None:
         if not good:
@@ -215,19 +211,13 @@ class CanaryWork:
         if self.on_result is not None:
             self.on_result(source, good, step, problem)
 
-    def _finish(self) -> None:
-        """Nothing is under way any more: nobody looks for test lines, and what it took is given back."""
-        self._guard.watch.probing = None
-        if not self._coming:
-            self._detector = None
-
     # --- in the loop
 
     async def keep(self) -> None:
         """Begin runs when the timer says so, and carry lines on between everything else that the loop does."""
         while True:
             now = self._moment()
-            left = min(self.score.due(now, self.every()), IDLE, LOOK if self.score.running else IDLE)
+            left = min(self.score.due(now, self.every()), LOOK if self._detector is not None else IDLE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()
