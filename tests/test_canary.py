@@ -187,6 +187,7 @@ def test_the_examples_of_the_line_are_understood(example: object) -> None:
         f"Nov 21 20:34:50 pbx {PROGRAM}[77]: ",
         f"2026-11-21T20:34:50.1+01:00 pbx {PROGRAM}[77]: ",
         f"<86>1 2026-11-21T20:34:50.1+01:00 pbx {PROGRAM} 77 - - ",
+        f"<86>1 2026-11-21T20:34:50.1+01:00 pbx {PROGRAM} 77 - -  ",
     ],
 )
 def test_what_we_write_is_understood_in_every_form_that_syslog_gives_it(head: str) -> None:

@@ -87,8 +87,13 @@ class Place:
 
     def canary(self) -> CanaryState:
         """A whole run."""
-        state = self.guard.ask(CanaryState, "canary_start")
-        return self.guard.wait_for(lambda: self._done(state.run), "the canary does not end")
+        return self.end_of(self.guard.ask(CanaryState, "canary_start").run)
+
+    def end_of(self, run: int) -> CanaryState:
+        """How the run of this number ended."""
+        state = self.guard.wait_for(lambda: self._done(run), "the canary does not end")
+        assert state is not None
+        return state
 
     def _done(self, run: int) -> CanaryState | None:
         state = self.guard.ask(CanaryState, "canary_state")
@@ -127,13 +132,13 @@ def test_a_line_goes_all_the_way_and_leaves_nothing_behind(place: Place) -> None
             row = place.row(state, log)
             assert (row.state, row.facility, [step.name for step in row.steps]) == ("ok", facility, list(STEPS))
             times = [step.ms for step in row.steps]
-            assert times == sorted(times) and 0 < times[0] and times[-1] < 5000
+            assert times == sorted(times) and times[0] > 0 and times[-1] < 5000
             assert row.steps[-1].note == "not done: monitor mode"
         foreign = place.row(state, place.guard.log)
         assert foreign.state == "untestable" and foreign.why.startswith("only its program writes there")
         assert place.guard.log.read_text() == ""
         assert place.nothing_remains()
-        assert len({data for data in syslog.heard}) == len(syslog.heard) >= 3
+        assert len(set(syslog.heard)) == len(syslog.heard) >= 3
 
 
 def test_the_guard_counts_others_while_it_tests_itself(place: Place) -> None:
@@ -204,7 +209,7 @@ def test_forged_lines_do_nothing_at_all(place: Place) -> None:
         with place.auth.open("a") as log:
             for number in range(300):
                 log.write(head + message(f"192.0.2.{number % 250 + 1}", f"{number:032x}") + "\n")
-        state = place.guard.wait_for(lambda: place._done(1), "the canary does not end")
+        state = place.end_of(1)
         assert place.row(state, place.auth).state == "untestable" and place.row(state, place.mail).state == "ok"
         assert place.guard.ask(Attacks, "attacks").rows == [] and place.guard.ask(Bans, "bans").rows == []
 
