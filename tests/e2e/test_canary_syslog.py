@@ -1,5 +1,4 @@
-"""The canary on a machine with a real rsyslogd and the kernel's own firewall: what works is shown, what breaks is named.
-"""
+"""The canary before a real rsyslogd and the kernel's own firewall: what works is shown, what breaks is named."""
 
 from __future__ import annotations
 
