@@ -295,7 +295,10 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 class StatRow(Struct, frozen=True, kw_only=True):
-    """What happened to one service since `since`."""
+    """What happened to one service since `since`.
+
+    mails: messages that were sent; unsent: given up; untold: warnings that nobody wanted to be told of.
+    """
 
     service: str
     since: str
@@ -304,6 +307,8 @@ class StatRow(Struct, frozen=True, kw_only=True):
     bans: int
     packets: int
     mails: int
+    unsent: int = 0
+    untold: int = 0
 
 
 class Stats(Struct, frozen=True, kw_only=True):

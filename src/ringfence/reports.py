@@ -170,7 +170,7 @@ def stats(rows: Sequence[ServiceStatistics]) -> Stats:
         rows=[
             StatRow(
                 service=one.service, since=stamp(one.since), attempts=one.attempts, addresses=one.addresses,
-                bans=one.bans, packets=one.packets, mails=one.mails,
+                bans=one.bans, packets=one.packets, mails=one.mails, unsent=one.unsent, untold=one.untold,
             )
             for one in rows
         ]

@@ -276,11 +276,13 @@ def sources(rows: Sequence[SourceRow]) -> None:
 def stats(answer: Stats) -> None:
     """Print the statistics of each service."""
     show(
-        ["SERVICE", "SINCE", ">ATTEMPTS", ">ADDRESSES", ">BANS", ">PACKETS DROPPED", ">MAILS"],
+        [
+            "SERVICE", "SINCE", ">ATTEMPTS", ">ADDRESSES", ">BANS", ">PACKETS DROPPED", ">MAILS", ">UNSENT", ">UNTOLD",
+        ],
         [
             [
                 service_name(row.service), moment(row.since), f"{row.attempts:,}", f"{row.addresses:,}",
-                f"{row.bans:,}", f"{row.packets:,}", f"{row.mails:,}",
+                f"{row.bans:,}", f"{row.packets:,}", f"{row.mails:,}", f"{row.unsent:,}", f"{row.untold:,}",
             ]
             for row in answer.rows
         ],

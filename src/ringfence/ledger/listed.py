@@ -151,11 +151,15 @@ class BanTotal(Struct, frozen=True):
 
 
 class Totals(Struct, frozen=True, kw_only=True):
-    """Counters for a monitoring system. attempts, successes: by service, since their statistics were reset."""
+    """Counters for a monitoring system. attempts, successes: by service, since their statistics were reset.
+
+    messages: likewise, how many were sent, how many given up, and of how many warnings nobody wanted to be told.
+    """
 
     attempts: dict[str, int]
     successes: dict[str, int]
     bans: list[BanTotal]
+    messages: dict[str, tuple[int, int, int]] = {}
 
 
 class Versions(Struct, frozen=True, kw_only=True):
@@ -168,6 +172,8 @@ class Versions(Struct, frozen=True, kw_only=True):
     whitelist: int = 0
     trials: int = 0
     requests: int = 0
+    warnings: int = 0
+    outbox: int = 0
 
 
 ALL_ATTACKERS: Final = AttackFilter()

@@ -157,7 +157,10 @@ SELECT coalesce((SELECT value FROM counter WHERE name = 'folded'), 0) AS events,
   (SELECT coalesce(max(id), 0) FROM audit) AS audit, (SELECT coalesce(max(revision), 0) FROM policy) AS policy,
   (SELECT count(*) FROM allow) AS whitelist,
   (SELECT coalesce(max(id), 0) * 1000 - count(*) FROM trial WHERE ended IS NULL) AS trials,
-  (SELECT coalesce(max(id), 0) + count(decided) FROM request) AS requests
+  (SELECT coalesce(max(id), 0) + count(decided) FROM request) AS requests,
+  (SELECT coalesce(max(id), 0) FROM warning) AS warnings,
+  (SELECT coalesce(max(id), 0) * 100000 FROM delivery)
+    + (SELECT coalesce(sum(2 + 2 * tries + (state = 'handed')), 0) FROM delivery WHERE ended IS NULL) AS outbox
 
 -- name: accounts_tried
 SELECT id, time, address, account FROM event WHERE id > ? AND id <= ? AND account <> ''

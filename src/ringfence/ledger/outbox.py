@@ -54,6 +54,18 @@ class OutboxStore(CommandStore):
         row = self._row("count_warnings")
         return (int(row[0]), int(row[1])) if row else (0, 0)
 
+    def unacknowledged_by_kind(self) -> dict[str, int]:
+        """How many warnings nobody has acknowledged, by kind; without those that nobody wants to be told of."""
+        return dict(self._rows("unacknowledged_by_kind"))
+
+    def unseen(self, most: int) -> int:
+        """How many warnings nobody has acknowledged, counted up to `most`: cheap however many there are."""
+        return self._value("unseen", (most,))
+
+    def grave_warnings(self, limit: int) -> list[Alert]:
+        """The newest grave warnings that nobody has acknowledged, newest first."""
+        return [alert_from(row) for row in self._rows("grave_warnings", (limit,))]
+
     def warnings_by_kind(self, since: float, until: float) -> dict[str, int]:
         """How many warnings there were from `since` until `until`, by kind."""
         return dict(self._rows("warnings_by_kind", {"since": since, "until": until}))

@@ -37,6 +37,16 @@ SELECT id FROM warning WHERE kind = ?1 AND subject = ?2 LIMIT 1
 -- name: count_warnings
 SELECT count(*), coalesce(sum(grave), 0) FROM warning WHERE acknowledged IS NULL AND NOT muted
 
+-- name: unacknowledged_by_kind
+SELECT kind, count(*) FROM warning WHERE acknowledged IS NULL AND NOT muted GROUP BY kind
+
+-- name: unseen
+SELECT count(*) FROM (SELECT 1 FROM warning WHERE acknowledged IS NULL AND NOT muted ORDER BY id DESC LIMIT ?1)
+
+-- name: grave_warnings
+SELECT id, time, kind, subject, service, phase, grave, facts, muted, acknowledged, acknowledger FROM warning
+WHERE acknowledged IS NULL AND grave AND NOT muted ORDER BY id DESC LIMIT ?1
+
 -- name: acknowledge
 UPDATE warning SET acknowledged = :now, acknowledger = :author
 WHERE acknowledged IS NULL AND (id IN (SELECT value FROM json_each(:ids)) OR :all AND id <= :upto)

@@ -183,6 +183,7 @@ class TimelineStore(ListStore):
         return Totals(
             attempts={row[0]: row[2] for row in rows}, successes={row[0]: row[3] for row in rows},
             bans=[BanTotal(service, author, count) for (service, author), count in sorted(self._made_ever().items())],
+            messages={row[0]: (row[7], row[8], row[9]) for row in rows},
         )  # fmt: skip
 
     # ---- audit and versions

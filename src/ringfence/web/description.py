@@ -41,6 +41,7 @@ TAGS: Final = {
     "policy": "What is judged by, and what another policy would have done.",
     "requests": "Account holders ask for an unban.",
     "statistics": "What is counted, and how guard and page are.",
+    "warnings": "What was noticed, who is told of it and how.",
     "audit": "Who did what.",
     "users": "Who may use page and API.",
     "tokens": "Keys of the API.",

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 import ringfence
+from ringfence.alert.kinds import KINDS
 from ringfence.errors import RingfenceError
 from ringfence.live import Figures, Latency
 
@@ -76,6 +77,18 @@ class Numbers(Collector):
         for service, count in sorted(ledger.service_counts().items()):
             running.add_metric([service], count)
         yield from (attempts, successes, bans, running)
+        warnings = GaugeMetricFamily(PREFIX + "warnings", "Warnings that nobody acknowledged.", labels=["kind"])
+        by_kind = ledger.unacknowledged_by_kind()
+        for kind in sorted({*KINDS, *by_kind}):
+            warnings.add_metric([kind], by_kind.get(kind, 0))
+        messages = _counter(
+            "messages", "Messages about warnings since the statistics were reset; suppressed: warnings, told nobody.",
+            ["service", "outcome"],
+        )  # fmt: skip
+        for service, counts in sorted(totals.messages.items()):
+            for outcome, count in zip(("sent", "failed", "suppressed"), counts, strict=True):
+                messages.add_metric([service, outcome], count)
+        yield from (warnings, messages)
 
     def _of_page(self) -> Iterator[Metric]:
         web, process = self._web, psutil.Process()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import threading
 import time
@@ -16,7 +17,7 @@ from litestar.datastructures import FormMultiDict
 from ringfence.errors import RingfenceError
 from ringfence.parse.addresses import AddressSet
 from ringfence.settings import Settings
-from ringfence.web.access import Visitor
+from ringfence.web.access import Permission, Visitor
 from ringfence.web.asking import Guard
 from ringfence.web.counting import Counts
 from ringfence.web.countries import Countries
@@ -35,6 +36,8 @@ from ringfence.web.templating import Pages
 T = TypeVar("T")
 
 MOST_ADDRESSES: Final = 10_000
+MOST_UNSEEN: Final = 1_000
+"""Warnings that are counted for every page; of more it says that there are more."""
 
 
 class Form:
@@ -174,11 +177,14 @@ class Web:
         """The page `name` with what every page shows; without `ask` the guard is not waited for."""
         common: dict[str, Any] = {
             "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
-            "own": visitor.address, "place": self.countries.of,
+            "own": visitor.address, "place": self.countries.of, "unseen": 0, "most_unseen": MOST_UNSEEN,
             "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
         if visitor.session is not None and not visitor.renewing:
             common["flashes"] = visitor.session.told()
+        if visitor.may(Permission.SEE) and ask:
+            with contextlib.suppress(RingfenceError):
+                common["unseen"] = self.readers.ledger().unseen(MOST_UNSEEN)
         if visitor.name and not ask:
             common["pulse"] = self.guard.known()
         elif visitor.name:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from litestar import Router
 
-from ringfence.web.api import access_lists, bans, docs, events, feeds, figures, people, policy, state
+from ringfence.web.api import access_lists, bans, docs, events, feeds, figures, people, policy, state, warnings
 from ringfence.web.api.answering import LARGEST
 from ringfence.web.description import ROOT
 
 
 def routers() -> list[Router]:
     """Everything that programs ask for."""
-    subjects = (state, events, bans, access_lists, policy, figures, people)
+    subjects = (state, events, bans, access_lists, policy, warnings, figures, people)
     api = Router(
         ROOT, route_handlers=[route for subject in subjects for route in subject.ROUTES],
         request_max_body_size=LARGEST,

@@ -47,7 +47,7 @@ def statistics(web: Parts, limit: Limit = 100, cursor: Continued = "") -> Listin
 def _row(row: ServiceStatistics) -> StatRow:
     return StatRow(
         service=row.service, since=stamp(row.since), attempts=row.attempts, addresses=row.addresses, bans=row.bans,
-        packets=row.packets, mails=row.mails,
+        packets=row.packets, mails=row.mails, unsent=row.unsent, untold=row.untold,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from ringfence.web.pages import (
     lockdown,
     login,
     mine,
+    outbox,
     overview,
     people,
     policy,
@@ -23,12 +24,14 @@ from ringfence.web.pages import (
     policy_review,
     shell,
     trials,
+    warning_settings,
     warnings,
+    warnings_file,
     whitelist,
 )
 
 SUBJECTS = (
-    login, shell, overview, attacks, address, bans, ban, whitelist, lockdown, trials, mine, warnings, diagnostics,
-    audit, people, keys, policy, policy_more, policy_review, policy_history,
+    login, shell, overview, attacks, address, bans, ban, whitelist, lockdown, trials, mine, warnings, warnings_file,
+    outbox, warning_settings, diagnostics, audit, people, keys, policy, policy_more, policy_review, policy_history,
 )  # fmt: skip
 ROUTES: list[Any] = [route for subject in SUBJECTS for route in subject.ROUTES]

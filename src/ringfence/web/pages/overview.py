@@ -10,13 +10,18 @@ import msgspec
 from litestar import Response, get
 from litestar.response import Redirect
 
+from ringfence.alert.speech import Words
+from ringfence.alert.wording import title
 from ringfence.ledger.listed import TopAccounts
+from ringfence.model import Alert
 from ringfence.web.access import Permission, needs
 from ringfence.web.charts import LONGEST, RANGES, Chart, chart_between, chart_of, rows_of
+from ringfence.web.frame import language_of
 from ringfence.web.pages.showing import Asked, Parts, Who, go, show
 from ringfence.web.web import Web
 
 TOP: Final = 10
+MOST_GRAVE: Final = 5
 AGES: Final = {"hour": (60.0, 60.0), "day": (5.0, 120.0), "month": (60.0, 3600.0)}
 """How old what is told of each range may be, and how old it may be while it is made anew; see `Kept`.
 
@@ -39,7 +44,7 @@ def overview(request: Asked, web: Parts, visitor: Who) -> Response[str] | Redire
         request, "overview", range=name, ranges=list(RANGES), chart=chart, table=rows_of(chart, RANGES[name].rows),
         attackers=ledger.top_attackers(now - RANGES[name].span, TOP, harmless=harmless),
         accounts=_accounts(web, name), bans=ledger.newest_bans(TOP), packets=packets,
-        running=sum(ledger.service_counts().values()), countries=web.countries.trouble,
+        running=sum(ledger.service_counts().values()), countries=web.countries.trouble, grave=_grave(request, web),
     )  # fmt: skip
 
 
@@ -81,6 +86,15 @@ def _chart(web: Web, name: str) -> Chart:
         return chart_of(web.readers.ledger(), name, web.clock())
 
     return web.kept.get(("chart", *_known_by(web, name)), make, *AGES[name])
+
+
+def _grave(request: Asked, web: Web) -> list[tuple[Alert, str]]:
+    """The newest grave warnings that nobody acknowledged, in words; looked for anew when there is something new."""
+    now, _ = web.readers.ledger().versions(), Words.of(language_of(request))
+    found = web.kept.get(
+        ("grave", now.warnings, now.audit), lambda: web.readers.ledger().grave_warnings(MOST_GRAVE), 60.0, 120.0
+    )
+    return [(alert, title(alert, _)) for alert in found]
 
 
 def _accounts(web: Web, name: str) -> TopAccounts:
