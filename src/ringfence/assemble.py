@@ -15,6 +15,7 @@ from msgspec import structs
 
 from ringfence.alert.alerting import Alerting, load_alerting
 from ringfence.barrier import Barrier
+from ringfence.canary_work import DEVICE, VARIABLE
 from ringfence.detect import AllowList, Detector
 from ringfence.enforce.monitor import TableMonitor
 from ringfence.enforce.nft import Nft, usable
@@ -66,6 +67,7 @@ def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[],
         watch=Watch(settings, catalogue, parser, ledger.positions().values(), clock),
     )  # fmt: skip
     guard = Guard(parts, clock, say)
+    guard.canary.device = Path(environ.get(VARIABLE) or DEVICE)
     difference = guard.reconcile(always=True)
     if difference is None or difference.missing < ledger.count_bans():
         # Bans that stood in the kernel before have counted packets already; new ones begin at nothing.

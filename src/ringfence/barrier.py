@@ -118,6 +118,19 @@ class Barrier:
         self.lockdown_in_force = lockdown is not None
         return ""
 
+    def probe(self, address: str, service: str, seconds: float, now: float) -> tuple[bool, str]:
+        """Whether the kernel takes `address`, holds it and lets it go; what is worth a word, or why it does not work.
+
+        Changes nothing that lasts. A failure calls for reconcile, as any other does. Not for monitor mode.
+        """
+        if self.fence is None:
+            return True, "not done: monitor mode"
+        try:
+            probed = self.fence.probe(address, service, seconds, now)
+        except EnforceError as error:
+            return False, self._failed(error)
+        return True, "" if probed else "a ban holds the address already"
+
     def is_due(self) -> bool:
         """Whether reconcile would have anything to do."""
         if self.fence is None:

@@ -6,6 +6,7 @@ before it is told, and be away for a moment before its end is: what mends itself
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from msgspec import structs
 
 from ringfence.alert.expiry import end_of
 from ringfence.alert.kinds import KINDS
+from ringfence.errors import LedgerError
 from ringfence.ledger import Condition
 from ringfence.model import EVERY
 
@@ -63,6 +65,12 @@ class Conditions:
         """Somebody switched the lockdown off. Raises LedgerError."""
         for one in self.of_kind("lockdown"):
             self._note([], [structs.replace(one, facts=one.facts | {"ended_by": author})])
+
+    def canary(self, source: str, good: bool, step: str, problem: str) -> None:
+        """What the canary found of a log. A ledger that fails is told otherwise."""
+        one = Condition(kind="canary", subject=source, facts={"step": step, "problem": problem})
+        with contextlib.suppress(LedgerError):
+            self.end(one) if good else self.begin(one)
 
     def look(self) -> None:
         """Tell what began and what ended. Raises LedgerError; then it is told the next time."""

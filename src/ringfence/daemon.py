@@ -9,9 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import hashlib
 import os
-import secrets
 import signal
 import sys
 import time
@@ -19,20 +17,21 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-import ringfence
 from ringfence import unprivileged
 from ringfence.alert_commands import AlertCommands, SenderCommands
 from ringfence.assemble import assemble, lock, policy_in_force, restore, take_alerting_file
 from ringfence.ban_commands import BanCommands
+from ringfence.canary_commands import CanaryCommands
 from ringfence.child import ChildProcess
 from ringfence.commands import Commands
 from ringfence.control import ControlServer, Table, clear_stale
 from ringfence.errors import LedgerError, RingfenceError
+from ringfence.greeting import greet, invite_first, say
 from ringfence.guard import Guard
 from ringfence.live import LiveCommands
 from ringfence.notify import Notifier
 from ringfence.people_commands import PeopleCommands
-from ringfence.render import duration, few, plural, rule_in_brief, safe
+from ringfence.render import plural
 from ringfence.report_commands import ReportCommands
 from ringfence.settings import Settings, load_settings
 from ringfence.trial_commands import TrialCommands
@@ -46,14 +45,7 @@ MINUTE = 60.0
 RETRY = 5.0
 """Seconds until a ledger or a firewall that failed is tried again."""
 PRUNE_PAUSE = 0.05
-FIRST_LINK = 86_400.0
-"""Seconds for which the link for the first administrator holds; the next start prints a new one."""
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-
-
-def say(text: str) -> None:
-    """One line on standard output, at once; nothing from outside can break it."""
-    print(safe(text), flush=True)
 
 
 class Daemon:
@@ -75,8 +67,8 @@ class Daemon:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
         settings = self.guard.settings
         sets = (
-            Commands, BanCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands, AlertCommands,
-            SenderCommands,
+            Commands, BanCommands, CanaryCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands,
+            AlertCommands, SenderCommands,
         )  # fmt: skip
         table = Table(*(commands(self.guard) for commands in sets))
         page = unprivileged.identity(settings.web.user, settings.control.group)
@@ -102,7 +94,7 @@ class Daemon:
     async def _work(self) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
-            self._ask_names(), self._watchdog(), self._keep_trials(),
+            self._ask_names(), self._watchdog(), self._keep_trials(), self.guard.canary.keep(),
         ]  # fmt: skip
         guard = self.guard
         if self._with_page:
@@ -325,48 +317,6 @@ def take_policy_file(guard: Guard) -> None:
     revision, text, policy = policy_in_force(guard.ledger, guard.settings, os.environ, guard.services, guard.clock())
     if revision != before:
         guard.adopt(revision, text, policy, f"file:{guard.settings.policy.file}")
-
-
-def greet(guard: Guard) -> None:
-    """The first lines: what is guarded, where, by which rules."""
-    barrier = guard.barrier
-    mode = barrier.mode if barrier.blocks else f"{barrier.mode}: bans are decided and recorded, {barrier.blocked()}"
-    say(f"ringfence {ringfence.__version__}: {mode}")
-    say(f"ledger {guard.settings.ledger.path}: {plural(guard.ledger.count_bans(), 'running ban')}")
-    found = guard.watch.found()
-    for path, kinds in sorted(found):
-        say(f"log {path} ({few(kinds)})")
-    if not found:
-        say("no log found yet: name one with [[source]] in the settings; logs that appear later are taken up")
-    for rule in guard.policy.rules:
-        say(f"rule {rule.name}: {describe(guard, rule.name)}")
-    # Troubles of logs are told while they are so: later, their lines might have been acted on already.
-    for problem in [*barrier.problems(), *guard.catalogue_problems, *guard.watch.troubles()]:
-        say(f"problem: {problem}")
-    say(f"socket {guard.settings.control.socket}")
-
-
-def invite_first(guard: Guard) -> None:
-    """While nobody can log in to the page: print a one-time link with which the first administrator is made."""
-    if guard.ledger.count_users():
-        return
-    secret, now = secrets.token_urlsafe(32), guard.clock()
-    hashed = hashlib.sha256(secret.encode()).hexdigest()
-    guard.ledger.add_invitation(hashed, "", "administrator", now + FIRST_LINK, author="guard", now=now)
-    say(f"nobody can log in to the page yet: within {duration(FIRST_LINK)}, make yourself its administrator at")
-    say(f"  {guard.settings.web.base}/welcome/{secret}")
-
-
-def describe(guard: Guard, name: str) -> str:
-    """A rule in brief, and for which of the services that there are it is another one."""
-    rule = next(one for one in guard.policy.rules if one.name == name)
-    others = [
-        f"{service}: {rule_in_brief(own, what=False)}"
-        for service, rules in guard.policy.overrides.items()
-        for own in rules
-        if own.name == name and own != rule and service in guard.services
-    ]
-    return rule_in_brief(rule) + (f" ({'; '.join(others)})" if others else "")
 
 
 def run(settings: Settings, environ: Mapping[str, str], *, page_elsewhere: bool = False) -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from ringfence.alert.alerting import Alerting, load_alerting
 from ringfence.attacks import Attacks
 from ringfence.barrier import Barrier
+from ringfence.canary_work import CanaryWork
 from ringfence.conditions import Conditions
 from ringfence.detect import Detector
 from ringfence.enforce.reconcile import Difference
@@ -92,6 +93,9 @@ class Guard:
         self.conditions = Conditions(self)
         self.attacks = Attacks(self)
         self._watch_accounts()
+        self.canary = CanaryWork(self)
+        self.canary.every = lambda: self.alerting.watch.canary
+        self.canary.on_result = self.conditions.canary
 
     # --- what is told
 
@@ -278,7 +282,7 @@ class Guard:
         found += self.barrier.problems()
         if self.ledger_trouble:
             found.append(self.ledger_trouble)
-        found += self.watch.standing() + self.catalogue_problems + self.watch.plan.problems
+        found += self.watch.standing() + self.catalogue_problems + self.watch.plan.problems + self.canary.problems()
         found += filter(None, [self.alerting_trouble, self.sender_trouble])
         if not self.watch.found():
             found.append("no log is watched: name one with [[source]] in the settings")

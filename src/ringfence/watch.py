@@ -11,12 +11,13 @@ import shutil
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ringfence.answers import SourceRow, UnknownRow, stamp
 from ringfence.errors import SensorError
 from ringfence.heard import Heard
 from ringfence.model import Event, Position
+from ringfence.parse import canary
 from ringfence.parse.catalogue import Catalogue
 from ringfence.parse.parser import Parser
 from ringfence.parse.reader import Reader
@@ -67,6 +68,8 @@ class Plan:
                 self.units.update(kind.units)
                 self.identifiers.update(kind.identifiers)
                 self.journal_kinds.add(kind.name)
+        if self.units or self.identifiers:
+            self.identifiers.add(canary.PROGRAM)
 
     def _known(self, kind: str, catalogue: Catalogue) -> bool:
         if kind not in catalogue.kinds:
@@ -89,13 +92,16 @@ class Plan:
 
 
 class Told:
-    """Which services the kinds of a log tell of; "" stands for any."""
+    """Which services the kinds of a log tell of; "" stands for any. `syslog`: the kinds that syslog may write."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._services = {
             kind.name: frozenset(pattern.service for pattern in kind.patterns) for kind in catalogue.kinds.values()
         }
         self._known: dict[tuple[str, ...], frozenset[str]] = {}
+        self.syslog = frozenset(
+            kind.name for kind in catalogue.kinds.values() if any(one.envelope == "syslog" for one in kind.patterns)
+        )
 
     def told(self, kinds: tuple[str, ...]) -> frozenset[str]:
         """The services that logs of these kinds tell of."""
@@ -124,8 +130,18 @@ def _has_files(folder: Path) -> bool:
         return False
 
 
+class Probing(Protocol):
+    """Looks for test lines of the guard's own while a test is under way, see `ringfence.canary_work`."""
+
+    def look(self, chunk: Chunk) -> None:
+        """`chunk` was read and will be parsed now."""
+
+    def sift(self, source: str, events: list[Event]) -> list[Event]:
+        """What was made of it: without what test lines told."""
+
+
 class Watch:
-    """All sensors and readers of the guard."""
+    """All sensors and readers of the guard. `probing` is there only while the guard tests itself."""
 
     def __init__(
         self, settings: Settings, catalogue: Catalogue, parser: Parser, positions: Iterable[Position],
@@ -133,6 +149,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self.plan = Plan(settings, catalogue)
         self.tells_names = settings.logs.names
+        self.probing: Probing | None = None
         self._told = Told(catalogue)
         self._parser = parser
         self._clock = clock
@@ -182,14 +199,20 @@ class Watch:
         reader = self._readers.get(chunk.source)
         if reader is None:
             journal = chunk.source == JOURNAL
-            kinds = self.plan.kinds_of(chunk.source)
+            kinds = (*self.plan.kinds_of(chunk.source), canary.KIND)
             reader = self._parser.reader(chunk.source, reference=self._clock(), kinds=kinds, journal=journal)
             self._readers[chunk.source] = reader
+        probing = self.probing
+        if probing is not None:
+            probing.look(chunk)
         events = reader.read(chunk.data, chunk.first_line, chunk.arrival if chunk.live else None)
         heard = self._heard.get(chunk.source)
         if heard is None:
             heard = self._heard[chunk.source] = Heard(chunk.source, journal=chunk.source == JOURNAL)
         heard.take(chunk, events, reader.statistics.lines)
+        if probing is not None:
+            told, events = len(events), probing.sift(chunk.source, events)
+            heard.events -= told - len(events)
         heard.named = 0 if self.tells_names else reader.statistics.named
         if not chunk.live and chunk.source not in self._known:
             # What lay in a log before it was first read counts only if it is recent (a setting).
@@ -281,6 +304,14 @@ class Watch:
         """How many logs may tell of each of `services`."""
         logs = [self._told.told(kinds) for _, kinds in self.found()]
         return {name: sum(1 for told in logs if name in told or "" in told) for name in services}
+
+    def services_told(self, source: str) -> frozenset[str]:
+        """The services that a log tells of; "" stands for any."""
+        return self._told.told(self.plan.kinds_of(source))
+
+    def is_fed_by_syslog(self, source: str) -> bool:
+        """Whether what is said to syslog may come here: the journal, and files of servers that log through syslog."""
+        return source == JOURNAL or not self._told.syslog.isdisjoint(self.plan.kinds_of(source))
 
     def unreadable_times(self) -> int:
         """How many lines had a time that can't be read."""

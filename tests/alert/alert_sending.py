@@ -53,14 +53,19 @@ class Certificate(NamedTuple):
         return context
 
 
+def _named(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 def certificate(folder: Path, *names: str) -> Certificate:
-    """A new certificate for `names`; none: localhost, 127.0.0.1 and ::1."""
+    """A new certificate for `names` and addresses; none: localhost, 127.0.0.1 and ::1."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    kinds: list[x509.GeneralName] = [x509.DNSName(name) for name in names or ("localhost",)]
-    if not names:
-        kinds += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
+    kinds = [_named(name) for name in names or ("localhost", "127.0.0.1", "::1")]
     made = (
         x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
         .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
@@ -69,11 +74,8 @@ def certificate(folder: Path, *names: str) -> Certificate:
     )  # fmt: skip
     found = Certificate(folder / "certificate.pem", folder / "key.pem")
     found.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    found.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )  # fmt: skip
-    )
+    kept = serialization.NoEncryption()
+    found.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kept))
     return found
 
 
@@ -100,7 +102,8 @@ class Misbehaving:
     """An SMTP server that does at each step what `script` says, and else what servers usually do.
 
     An answer is given as it is; "slow": none, the connection stays; "drop": it ends; "garbage": an HTTP server's
-    answer; "endless": a line without an end; "halfway" (content only): the connection ends after the first bytes.
+    answer; "endless": a line without an end; "halfway" (content only): the connection ends after the first
+    bytes; "unread": nothing of it is read.
     """
 
     def __init__(self, script: dict[Step, str], tls: ssl.SSLContext | None = None) -> None:
@@ -169,6 +172,8 @@ class Misbehaving:
             await reader.readexactly(10)
             self.reached.append("content")
             raise _End
+        if self._script["content"] == "unread":
+            await asyncio.Event().wait()
         while (line := await reader.readline()) not in (b".\r\n", b""):
             self.content += line.removeprefix(b".")
         assert line, "the dot that ends a mail"

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 from alert_sending import HOST, MESSAGE, NOW, RECIPIENT, SENDER
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -93,6 +93,7 @@ def test_our_own_warnings_can_be_recognised_whatever_they_tell() -> None:
 LINE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=72)
 
 
+@settings(deadline=None)
 @given(st.lists(LINE, min_size=1, max_size=8))
 def test_lines_of_72_characters_arrive_as_they_are(lines: list[str]) -> None:
     text = "\n".join(lines)
@@ -108,6 +109,7 @@ EVIL = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(ANYTHING | EVIL)
 @example("=?utf-8?q?=0ABcc:_all=40example.org?=")
 @example("x =?us-ascii?b?CkJjYzogYQ==?= y")
@@ -121,6 +123,7 @@ def test_no_subject_begins_a_header_hides_text_or_turns_it(subject: str) -> None
     assert not set(shown) & set("\r\n\0\x1b\x85\u2028\u2029\u202e\u2066")
 
 
+@settings(deadline=None)
 @given(ANYTHING | EVIL)
 def test_no_text_begins_a_header_or_carries_controls(text: str) -> None:
     mail = read(structs.replace(MESSAGE, text=text, html=f"<pre>{text}</pre>"))
@@ -137,16 +140,18 @@ def permitted(address: str) -> bool:
     return True
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}(@([A-Za-z0-9-]+\.){0,2}[A-Za-z0-9-]+)?", fullmatch=True))
 def test_every_address_that_the_settings_permit_arrives_as_one_address(address: str) -> None:
     assume(permitted(address))
     mail = read(MESSAGE, sender=sender_of(address, HOST), recipient=address)
     for header in ("From", "To"):
         (found,) = mail[header].addresses
-        assert (found.username, found.domain) == (address.split("@")[0], (address.split("@") + [HOST])[1])
+        assert (found.username, found.domain) == (address.split("@")[0], [*address.split("@"), HOST][1])
     assert sorted(mail.keys()) == sorted(HEADERS)
 
 
+@settings(deadline=None)
 @given(ANYTHING | EVIL)
 def test_what_is_no_address_is_none_in_the_settings_either(text: str) -> None:
     """Neither commas nor line breaks nor angle brackets come as far as a header."""

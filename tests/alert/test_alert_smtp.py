@@ -33,7 +33,7 @@ class Taking:
         self.envelopes: list[Envelope] = []
         self.greeted = ""
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         self.envelopes.append(envelope)
         self.greeted = session.host_name or ""
         return "250 2.0.0 Ok: queued as 4711"
@@ -101,6 +101,7 @@ def test_a_provider_with_starttls_and_a_login(mechanism: str, certificate: Certi
     assert len(taking.envelopes) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")
 @pytest.mark.parametrize("at", ["127.0.0.1", "::1"])
 def test_a_server_with_tls_from_the_start(at: str, certificate: Certificate) -> None:
     settings = {"security": "tls", "ca": certificate.file, "user": NAME}

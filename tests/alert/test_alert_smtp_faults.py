@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from alert_sending import HOST, MESSAGE, NOW, RECIPIENT, SENDER, STEPS, Certificate, Marked, Misbehaving, Step
 from alert_sending import certificate as make
+from hypothesis import given
+from hypothesis import settings as settled
+from hypothesis import strategies as st
 
 from ringfence.alert.declared import MailSettings
 from ringfence.alert.message import Outcome
@@ -106,6 +109,55 @@ def test_a_connection_that_ends_amid_the_mail_leaves_it_unclear(certificate: Cer
     mark = Marked()
     outcome = asyncio.run(tried(server, certificate, mark))
     assert (outcome.state, mark.count) == ("unclear", 1)
+
+
+def test_a_server_that_reads_nothing_of_a_large_mail_leaves_it_unclear(certificate: Certificate) -> None:
+    server = Misbehaving({"content": "unread"}, certificate.served())
+
+    async def there() -> Outcome:
+        async with server.running():
+            large, wanted = b"x" * 10_000_000, settings(server.port, certificate)
+            return await send(wanted, PASSWORD, SENDER, RECIPIENT, large, Marked(), host=HOST)
+
+    outcome = asyncio.run(there())
+    assert outcome.state == "unclear" and "no answer within 1.2 s" in outcome.answer
+
+
+def test_who_is_told_to_stop_amid_the_mail_drops_the_connection_and_says_nothing_more(
+    certificate: Certificate,
+) -> None:
+    server = Misbehaving({"content": "slow"}, certificate.served())
+
+    async def there() -> None:
+        async with server.running():
+            wanted = settings(server.port, certificate, timeout=60.0)
+            task = asyncio.create_task(send(wanted, PASSWORD, SENDER, RECIPIENT, mail(), Marked(), host=HOST))
+            while "content" not in server.reached:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            async with asyncio.timeout(5):
+                await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(there())
+    assert server.heard[-1] == b"DATA\r\n"
+
+
+ANSWER = st.from_regex(r"([0-9]{0,4}[ -]?[^\n]{0,20}(\r\n|\n|)){1,3}", fullmatch=True) | st.text(max_size=30)
+
+
+@settled(max_examples=40, deadline=None)
+@given(st.sampled_from(STEPS), ANSWER.filter(lambda text: text not in FAULTS))
+def test_whatever_a_server_says_there_is_an_outcome_and_it_does_not_lie(
+    certificate: Certificate, step: Step, answer: str
+) -> None:
+    server = Misbehaving({step: answer or " "}, certificate.served())
+    mark = Marked()
+    outcome = asyncio.run(tried(server, certificate, mark, timeout=0.1))
+    assert outcome.answer.isprintable() and len(outcome.answer) <= 400
+    whole = server.content == mail()
+    assert mark.count == 1 if whole else outcome.state in ("later", "failed"), outcome
+    assert outcome.state != "sent" or whole, outcome
 
 
 def test_what_somebody_else_has_taken_is_not_sent(certificate: Certificate) -> None:

@@ -74,6 +74,32 @@ def test_a_ban_that_no_rule_could_enforce_is_not_confirmed(here: Lab) -> None:
 
 
 @inside
+def test_a_probe_tries_the_set_and_leaves_it_as_it_was(here: Lab) -> None:
+    """It neither looks like a change from outside, nor counts, nor touches a ban of the same address."""
+    fence = new_fence()
+    kept = [ban(1, BAD4), ban(2, BAD6)]
+    fence.enforce(kept, time.time())
+    fence.reconcile(kept, [], None, time.time())
+    before = here.nft("list table inet ringfence").count("expires")
+    assert [fence.probe(one, "sip", 5.0, time.time()) for one in ("192.0.2.250", "2001:db8:1234:5678::1")] == [True] * 2
+    assert fence.probe("192.0.2.250", EVERY, 5.0, time.time())
+    assert fence.untouched()
+    assert not fence.probe(BAD4, "sip", 5.0, time.time())
+    assert here.nft("list table inet ringfence").count("expires") == before == 2
+    assert not fence.reconcile(kept, [], None, time.time())
+
+
+@inside
+def test_a_probe_tells_why_the_kernel_does_not_take_an_address(here: Lab) -> None:
+    fence = new_fence()
+    with pytest.raises(EnforceError, match="no known ports"):
+        fence.probe("192.0.2.250", "portless", 5.0, time.time())
+    here.nft("delete table inet ringfence")
+    with pytest.raises(EnforceError, match="gone"):
+        fence.probe("192.0.2.250", "sip", 5.0, time.time())
+
+
+@inside
 def test_networks_up_to_the_very_last_address_are_held_and_lifted(here: Lab) -> None:
     fence = new_fence()
     bans = [ban(number, target) for number, target in enumerate(("0.0.0.0/1", "128.0.0.0/1", "::/0", "ffff::/16"))]

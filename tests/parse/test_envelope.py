@@ -36,6 +36,7 @@ class TestSyslog:
             "2026-11-21T21:34:50+01:00 pbx.example.org sshd-session[1234]: ",
             "2026-11-21 20:34:50 pbx sshd[1234]: ",
             "<38>1 2026-11-21T20:34:50Z pbx sshd 1234 - - ",
+            "<38>1 2026-11-21T20:34:50.000+00:00 pbx sshd 1234 - -  ",  # as rsyslog writes what came from syslog(3)
             "<38>1 2026-11-21T20:34:50.000Z pbx sshd - ID47 - ",
             '<38>1 2026-11-21T20:34:50.000Z pbx sshd 1234 ID47 [a@1 x="y z"][b@2 u="v"] ',
         ],

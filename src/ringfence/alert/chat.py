@@ -59,10 +59,7 @@ def _service(url: str) -> Any:
     """Apprise with that one URL, or None when it is none of its kind."""
     import apprise
 
-    log = logging.getLogger("apprise")
-    if not log.handlers:  # what it logs may hold the key
-        log.addHandler(logging.NullHandler())
-        log.propagate = False
+    logging.getLogger("apprise").propagate = False  # what it logs may hold the key
     service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, app_id="Ringfence"))
     return service if service.add(url) else None
 

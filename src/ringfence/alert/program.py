@@ -24,7 +24,7 @@ TEMPORARY: Final = frozenset({71, 74, 75})
 
 
 class Ran(Struct, frozen=True, kw_only=True):
-    """How a program ended: its exit code (-N: by signal N), or None when its time was over; its last line."""
+    """How a program ended: its exit code (-N: by signal N), or None when its time was over; its last line, raw."""
 
     code: int | None
     line: str
@@ -96,7 +96,7 @@ class _Tail:
     def last_line(self) -> str:
         self._take()
         lines = [line for line in self._kept.splitlines() if line.strip()]
-        return said(lines[-1]) if lines else ""
+        return lines[-1].decode("utf-8", "surrogateescape") if lines else ""
 
     def _take(self) -> None:
         for _ in range(64):  # not for ever, were it to write faster than we read

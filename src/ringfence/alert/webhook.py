@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 import ssl
 from collections.abc import Mapping
@@ -56,6 +57,7 @@ async def post(
     """
     import httpx
 
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # below, it logs every URL, which may hold a key
     where, secrets = _shown(url)
     gone = False
 

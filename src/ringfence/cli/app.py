@@ -98,7 +98,17 @@ def print_json(value: Any) -> None:
 
 def run(arguments: list[str]) -> int:
     """Carry out `arguments` and return the exit code; errors of ours pass through to the caller."""
-    from ringfence.cli import local, scan, line, guard, policy, people, warnings, importing  # noqa: F401, I001  (adds its commands)
+    from ringfence.cli import (  # noqa: F401  (adds its commands, in the order of the help)
+        canary,
+        guard,
+        importing,
+        line,
+        local,
+        people,
+        policy,
+        scan,
+        warnings,
+    )  # fmt: skip
 
     # Box-drawing and colour belong to terminals only; the completion script needs neither.
     os.environ.setdefault("_TYPER_STANDARD_TRACEBACK", "1")

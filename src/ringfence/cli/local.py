@@ -46,6 +46,14 @@ def web(
     _begin_anew("web", config, *(["--make-certificate"] if make_certificate else []))
 
 
+@app.command()
+def alert(
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings file.")] = None,
+) -> None:
+    """Send warnings; `ringfence run` starts this itself where anybody is to be told."""
+    _begin_anew("alert", config)
+
+
 def _begin_anew(command: str, config: Path | None, *more: str) -> None:
     """What runs for months begins anew, without the libraries that only draw help and tables."""
     chosen = config or WHERE.config

@@ -200,6 +200,34 @@ class Fence:
                 found[each.id] = element.packets
         return found
 
+    def probe(self, address: str, service: str, seconds: float, now: float) -> bool:
+        """Put `address` into the set of `service` for a moment, read it back, and take it out again.
+
+        An IPv6 address stands for its prefix, as in most bans. False: a ban holds it already, and stays untouched.
+        The element would end by itself after `seconds`. Raises `EnforceError` when any of it does not work.
+        """
+        self._need_installed()
+        target = f"{address}/{self._prefix}" if ":" in address else address
+        ban = Ban(id=0, target=target, service=service, since=now, until=now + seconds, state="wanted", author="canary")
+        refused: dict[int, str] = {}
+        placed = self._places.place([ban], now, refused)
+        if not placed or not isinstance(placed[0].key, bytes):
+            raise EnforceError(refused.get(ban.id, f"{target} has no place in a set of single values"))
+        name, key = placed[0].set, placed[0].key
+        if self._link.element(TABLE, name, key) is not None:
+            return False
+        failures = self._kernel.put({name: {key: ban.until}}, Clock(now))
+        if failures:
+            raise EnforceError("; ".join(failures.values()))
+        try:
+            if self._link.element(TABLE, name, key) is None:
+                raise EnforceError(f"the kernel took {label(name, key)}, and does not hold it")
+        finally:
+            self._kernel.drop({name: [key]})
+        if self._link.element(TABLE, name, key) is not None:
+            raise EnforceError(f"the kernel still holds {label(name, key)} after it was taken out")
+        return True
+
     def counters(self) -> dict[tuple[str, str], int]:
         """Packets dropped by (target, service), of the bans that dropped any. Raises `EnforceError`.
 

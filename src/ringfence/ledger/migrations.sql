@@ -180,3 +180,9 @@ CREATE TABLE familiar (
   last    REAL NOT NULL,
   PRIMARY KEY (account, address)
 ) WITHOUT ROWID;
+
+CREATE TABLE canary (
+  source TEXT PRIMARY KEY,
+  first  REAL NOT NULL,
+  last   REAL NOT NULL
+) WITHOUT ROWID;

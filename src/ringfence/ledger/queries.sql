@@ -637,3 +637,12 @@ INSERT OR REPLACE INTO reported (token, key, time, events) VALUES (?1, ?2, ?3, ?
 
 -- name: prune_reported
 DELETE FROM reported WHERE (token, key) IN (SELECT token, key FROM reported WHERE time < :limit ORDER BY time LIMIT :rows)
+
+-- name: canaries
+SELECT source, last FROM canary
+
+-- name: note_canary
+INSERT INTO canary (source, first, last) VALUES (?1, ?2, ?2) ON CONFLICT (source) DO UPDATE SET last = ?2
+
+-- name: forget_canary
+DELETE FROM canary WHERE source = ?1

@@ -389,3 +389,10 @@ CREATE TABLE familiar (
   last    REAL NOT NULL,
   PRIMARY KEY (account, address)
 ) WITHOUT ROWID;
+
+-- Which logs ever brought a test line of the guard's own back, when first and when last.
+CREATE TABLE canary (
+  source TEXT PRIMARY KEY,
+  first  REAL NOT NULL,
+  last   REAL NOT NULL
+) WITHOUT ROWID;

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ringfence.errors import LedgerError
+from ringfence.ledger.canaries import CanaryStore
 from ringfence.ledger.connection import Row
 from ringfence.ledger.digests import DigestStore
 from ringfence.ledger.events import FOLD, storable
@@ -21,7 +22,7 @@ from ringfence.ledger.upkeep import DAY
 from ringfence.model import Event, Position, Verdict
 
 
-class Ledger(OutboxStore, PeopleStore, FeedStore, DigestStore):
+class Ledger(OutboxStore, PeopleStore, FeedStore, DigestStore, CanaryStore):
     """The truth in one SQLite file: one writer (the guard), any number of readers.
 
     Not for use by several threads. After a LedgerError nothing of the failed step is kept, and the next one works

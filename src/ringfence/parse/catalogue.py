@@ -160,7 +160,7 @@ def _kind(entry: KindFile, origin: str, file: Traversable) -> Kind:
         try:
             if any(pattern.name == known.id.partition("/")[2] for known in patterns):
                 raise CatalogueError("the name stands twice")
-            patterns.append(_pattern(entry, pattern, built_in=origin.startswith(BUILT_IN)))
+            patterns.append(make_pattern(entry, pattern, built_in=origin.startswith(BUILT_IN)))
         except CatalogueError as error:
             where = f"{origin}:{_line_of('name', pattern.name, text)}: pattern {pattern.name!r}"
             raise CatalogueError(f"{where}: {error}") from error
@@ -214,8 +214,11 @@ def _line_of_error(told: str, text: str) -> int:
     return text.count("\n", 0, found.start() if found else start) + 1
 
 
-def _pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
-    """`built_in`: its expression is known to be one, so that a start need not compile what may never be used."""
+def make_pattern(kind: KindFile, entry: PatternEntry, *, built_in: bool) -> Pattern:
+    """A pattern of `kind`, ready for use. Raises CatalogueError when it can't be used.
+
+    `built_in`: its expression is known to be one, so that a start need not compile what may never be used.
+    """
     if not entry.examples:
         raise CatalogueError("has no examples; give at least one line and what it must give")
     surrounding = entry.envelope or kind.envelope

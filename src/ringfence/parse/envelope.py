@@ -18,10 +18,11 @@ import msgspec
 from ringfence.parse import timestamps
 
 _SYSLOG_STAMP = f"(?P<stamp>{timestamps.BSD}|{timestamps.ISO})"
-# A host name is one word. "message repeated" is what rsyslog makes of equal lines in a row.
+# A host name is one word. "message repeated" is what rsyslog makes of equal lines in a row. Its RFC 5424 format has two
+# blanks before a message that came from syslog(3): one of its own, and the one behind the program's colon.
 _SYSLOG = (
     r"(?:<\d{1,3}>(?:1 )?)?" + _SYSLOG_STAMP + r" (?P<origin>\S+ (?:{programs})"
-    r"(?:\[\d+\]:|:| (?:\d+|-) \S+ (?:-|(?:\[[^\]\n]*\])+)))"
+    r"(?:\[\d+\]:|:| (?:\d+|-) \S+ (?:-|(?:\[[^\]\n]*\])+) ?))"
     r" (?:message repeated (?P<repeated>\d{1,6}) times: \[ )?"
 )
 

@@ -7,7 +7,7 @@ import re
 from msgspec import Struct
 
 from ringfence.model import Event
-from ringfence.parse import envelope
+from ringfence.parse import canary, envelope
 from ringfence.parse.catalogue import Catalogue, Pattern
 from ringfence.parse.parser import Parser
 from ringfence.parse.template import pieces
@@ -54,7 +54,7 @@ def read_line(line: bytes, parser: Parser, catalogue: Catalogue, *, now: float) 
     data = envelope.journal_lines(line + b"\n") if journal else line + b"\n"
     events = parser.reader("line", reference=now).read(data, 1)
     text = data.decode("latin-1").removesuffix("\n")
-    patterns = catalogue.patterns()
+    patterns = [*catalogue.patterns(), canary.PATTERN]
     shown = data.removesuffix(b"\n").decode("utf-8", "backslashreplace")
     if not events:
         every = (_near(pattern, text) for pattern in patterns if pattern.template)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Container
 from datetime import tzinfo
 from pathlib import Path
 
+from ringfence.parse import canary
 from ringfence.parse.attempts import Attempts
 from ringfence.parse.catalogue import Catalogue
 from ringfence.parse.matcher import Matcher
@@ -14,7 +15,8 @@ from ringfence.parse.reader import Reader
 
 class Parser:
     """Made once from a catalogue. cache: folder for the compiled patterns; zone: of stamps that name none;
-    services: only these are looked for (None: all). proxies, names: see `Reader`."""
+    services: only these are looked for (None: all). proxies, names: see `Reader`. The guard's own test lines are always
+    known, and never attempts."""
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class Parser:
             for pattern in catalogue.patterns()
             if not services or not pattern.service or pattern.service in services
         ]
+        patterns.insert(0, canary.PATTERN)
         self.attempts = Attempts(patterns)
         self._matcher = Matcher(patterns, cache)
         self._zone = zone
