@@ -6,6 +6,7 @@ step is one small transaction, and the guard waits for nothing that the sender w
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from msgspec import Struct
 from ringfence.alert.alerting import load_alerting
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.plan import Step
+from ringfence.alert.trust import only_for_root
 from ringfence.control import Caller, command
 from ringfence.errors import NotFoundError, RingfenceError, SettingsError
 from ringfence.guard import Guard
@@ -109,6 +111,12 @@ class AlertCommands:
             )
         if len(text) > LONGEST_TEXT:
             raise SettingsError(f"{name}: is longer than {LONGEST_TEXT:,} characters")
+        place = only_for_root(guard.alerting, load_alerting(text, name))
+        if place and (caller.via or caller.uid not in (0, os.geteuid())):
+            raise SettingsError(
+                f"{name}: {place}: files, programs and where a password goes are set by root on the server itself, "
+                "with 'ringfence mail apply FILE'"
+            )
         return guard.apply_alerting(text, name, caller.user, note, origin_of(caller))
 
     @command

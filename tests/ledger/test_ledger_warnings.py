@@ -124,3 +124,9 @@ def test_old_warnings_go_but_not_while_somebody_is_still_to_be_told(tmp_path: Pa
     while ledger.prune(NOW + 30 * 86_400):
         pass
     assert ledger.warnings() == [] and ledger.deliveries() == []
+
+
+def test_a_summary_is_written_once_and_waits_for_nobody(ledger: Ledger) -> None:
+    summary = Alert(time=NOW, kind="digest", subject="daily 2027-01-15", facts={"period": "daily"})
+    assert ledger.note_once(summary, NOW) and not ledger.note_once(summary, NOW + 60)
+    assert len(ledger.warnings()) == 1 and ledger.unacknowledged() == (0, 0)

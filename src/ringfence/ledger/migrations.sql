@@ -117,6 +117,7 @@ CREATE TABLE warning (
 );
 CREATE INDEX warning_kind ON warning (kind, id, service, muted, grave);
 CREATE INDEX warning_new  ON warning (id) WHERE acknowledged IS NULL;
+CREATE INDEX warning_open ON warning (kind) WHERE acknowledged IS NULL AND NOT muted;
 
 CREATE TABLE mute (
   id      INTEGER PRIMARY KEY,

@@ -76,11 +76,16 @@ class OutboxStore(CommandStore):
             self._warn(alerts, now)
 
     def note_once(self, alert: Alert, now: float) -> bool:
-        """Write `alert` down unless there is one of its kind and subject already; returns whether it was."""
+        """Write `alert` down unless there is one of its kind and subject already; returns whether it was.
+
+        It is for who is told of it, so nobody need acknowledge it.
+        """
         with self._writing():
             if self._rows("warning_about", (alert.kind, alert.subject)):
                 return False
             self._warn([alert], now)
+            ids = json.dumps([self._value("last_warning")])
+            self._run("acknowledge", {"now": now, "author": "", "ids": ids, "all": False, "upto": 0})
             return True
 
     def acknowledge(

@@ -319,6 +319,7 @@ CREATE TABLE warning (
 );
 CREATE INDEX warning_kind ON warning (kind, id, service, muted, grave);
 CREATE INDEX warning_new  ON warning (id) WHERE acknowledged IS NULL;
+CREATE INDEX warning_open ON warning (kind) WHERE acknowledged IS NULL AND NOT muted;
 
 -- What somebody does not want to be told of until then; an empty subject or service stands for any.
 CREATE TABLE mute (
