@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,9 +20,12 @@ from bench import peer_fail2ban as fail2ban
 from bench import peer_sshguard as sshguard
 from bench.guard import FAILURES, Guard
 from bench.kernel import Watch
-from bench.tools import NOT_INSTALLED, Namespace, Result, percentile, ringfence
+from bench.tools import NOT_INSTALLED, Namespace, Result, end, percentile, ringfence
 
 TIMEOUT = 20.0
+HANGING = "import socket, time; held = socket.create_server(('127.0.0.1', 2525)); time.sleep(3600)"
+WARNING = f'[rules.standard]\nfailures = {FAILURES}\nwithin = "10m"\nban = "10m"\nactions = ["block", "mail"]\n'
+MAIL = '[mail]\nrecipients = ["root"]\nserver = "127.0.0.1"\nport = 2525\ninterval = "none"\ntimeout = "300s"\n'
 
 
 class Log:
@@ -84,22 +88,32 @@ def sample(
     }
 
 
-def _ringfence(directory: Path, samples: int) -> Result:
+def _warning(directory: Path, samples: int) -> Result:
+    """Every ban is to be mailed as well, by a server that takes the connection and says nothing."""
+    return _ringfence(directory, samples, warns=True)
+
+
+def _ringfence(directory: Path, samples: int, *, warns: bool = False) -> Result:
     if ringfence() is None:
         return {"note": NOT_INSTALLED}
     log = Log(directory / "auth.log")
-    guard = Guard(directory, log.path)
+    guard = Guard(directory, log.path, WARNING if warns else None)
     with Namespace() as namespace:
         watch = Watch(namespace)
         guard.start(namespace)
+        hanging = namespace.start([sys.executable, "-c", HANGING]) if warns else None
         try:
             guard.until(0, TIMEOUT)
+            if warns:
+                guard.ask("apply_alerting", text=MAIL, name="bench")
             time.sleep(1.0)
             return sample(log, watch, FAILURES, samples, 0.05, lambda lines: void(guard.until(lines, TIMEOUT)))
         except (RuntimeError, OSError) as error:
             return {"note": f"failed: {error}"}
         finally:
             guard.stop()
+            if hanging is not None:
+                end(hanging)
             watch.close()
             log.close()
 
@@ -145,7 +159,11 @@ def void(_: object) -> None:
 def measure(samples: int) -> list[Result]:
     """One table: median, 99 % and worst of every tool in ms."""
     rows = []
-    for name, tool in {"ringfence run": _ringfence, "fail2ban-server": _fail2ban, "sshguard": _sshguard}.items():
+    tools = {
+        "ringfence run": _ringfence, "ringfence run, mail hangs": _warning, "fail2ban-server": _fail2ban,
+        "sshguard": _sshguard,
+    }  # fmt: skip
+    for name, tool in tools.items():
         with tempfile.TemporaryDirectory(prefix="rfbench") as directory:
             rows.append({"tool": name, **tool(Path(directory), samples)})
     return [{"title": "Latency: deciding line written → element in the kernel", "key": "median", "rows": rows}]

@@ -1,4 +1,4 @@
-"""What `ringfence run` says at its start: what is guarded, where, by which rules; and the first administrator's link."""
+"""What `ringfence run` says at its start: what is guarded, where, by which rules; the first administrator's link."""
 
 from __future__ import annotations
 

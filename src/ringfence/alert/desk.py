@@ -5,7 +5,7 @@ The ledger is only read. Whatever is to be written the guard writes, by commands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import Any, Final, Literal, TypeVar
@@ -18,10 +18,10 @@ from ringfence.alert.digest import compose_digest, numbers
 from ringfence.alert.host import own_host
 from ringfence.alert.message import Message
 from ringfence.alert.plan import MAIL, steps
+from ringfence.alert.tried import accounts_tried
 from ringfence.control import Client
 from ringfence.errors import RingfenceError, SettingsError
 from ringfence.ledger import BanLine, Delivery, Ledger
-from ringfence.model import Alert
 from ringfence.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -30,7 +30,6 @@ LISTED: Final = 200
 """Warnings that one message lists; all are counted."""
 EVENTS: Final = 300
 """Attempts of an address that are looked through for the accounts it tried."""
-ACCOUNTS: Final = 20
 LATEST: Final = 12 * 3600.0
 """Seconds until which a summary is still made that was due while we were away."""
 PATIENCE: Final = 20.0
@@ -195,27 +194,9 @@ class Desk:
             newest = [one for one in noticed if one.kind not in ("digest", "delivery")]
             return compose_digest(numbers(ledger, since, until, warnings=by_kind, newest=newest), **common)
         return compose(
-            alerts, total=delivery.total, counts=ledger.counts_in(delivery), accounts=self._accounts(alerts), **common
-        )
-
-    def _accounts(self, alerts: list[Alert]) -> Mapping[int, tuple[str, ...]]:
-        """The accounts that were tried, newest first, by the number of the warning."""
-        found = {}
-        for alert in alerts:
-            address, since = alert.facts.get("address"), alert.facts.get("since")
-            if alert.kind != "rule" or not isinstance(address, str) or not isinstance(since, float | int):
-                continue
-            events = self._ledger.events_of(address, limit=EVENTS)
-            tried = [
-                event.account
-                for _, event in events
-                if event.failed
-                and event.account
-                and event.service == alert.service
-                and since <= event.time <= alert.time
-            ]
-            found[alert.id] = tuple(dict.fromkeys(filter(None, tried)))[:ACCOUNTS]
-        return found
+            alerts, total=delivery.total, counts=ledger.counts_in(delivery), suppressed=ledger.muted_in(delivery),
+            accounts={alert.id: accounts_tried(ledger, alert, events=EVENTS) for alert in alerts}, **common,
+        )  # fmt: skip
 
     # ---- lines for the system's log
 

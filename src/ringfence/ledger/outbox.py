@@ -179,6 +179,10 @@ class OutboxStore(CommandStore):
         """How many warnings a message tells of, by rule (empty: none) and service."""
         return {(row[0], row[1]): row[2] for row in self._rows("warnings_counted", _span(delivery))}
 
+    def muted_in(self, delivery: Delivery) -> int:
+        """How many warnings of the same time nobody wanted to be told of."""
+        return self._value("count_muted", _span(delivery))
+
     def add_delivery(
         self, channel: str, recipient: str, kind: str, services: Sequence[str], *, first: int, last: int, total: int,
         now: float,

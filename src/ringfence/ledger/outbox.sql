@@ -25,6 +25,10 @@ WHERE kind = :kind AND id >= :first AND id <= :last AND NOT muted
   AND service IN (SELECT value FROM json_each(:services))
 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
 
+-- name: count_muted
+SELECT count(*) FROM warning WHERE kind = :kind AND id >= :first AND id <= :last AND muted
+  AND service IN (SELECT value FROM json_each(:services))
+
 -- name: warnings_by_kind
 SELECT kind, count(*) FROM warning WHERE time >= :since AND time < :until AND kind <> 'digest' GROUP BY kind ORDER BY kind
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from ringfence.alert.details import Line, lines
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.speech import Words
+from ringfence.alert.tried import accounts_tried
 from ringfence.alert.wording import kind_title, title
 from ringfence.errors import RingfenceError
 from ringfence.ledger import Ledger, Mute
@@ -91,21 +92,11 @@ def wanted_of(query: Query) -> Wanted:
 def _rows(ledger: Ledger, alerts: Sequence[Alert], _: Words) -> list[Row]:
     return [
         Row(
-            alert, kind_title(alert.kind, _), title(alert, _), lines(alert, _accounts(ledger, alert), _),
-            address_in(alert),
+            alert, kind_title(alert.kind, _), title(alert, _),
+            lines(alert, accounts_tried(ledger, alert, events=EVENTS), _), address_in(alert),
         )
         for alert in alerts
     ]  # fmt: skip
-
-
-def _accounts(ledger: Ledger, alert: Alert) -> tuple[str, ...]:
-    """The last accounts that were tried before a rule fired, newest first."""
-    address, since = alert.facts.get("address"), alert.facts.get("since")
-    if alert.kind != "rule" or not isinstance(address, str) or not isinstance(since, float | int):
-        return ()
-    events = [event for _, event in ledger.events_of(address, limit=EVENTS) if event.service == alert.service]
-    tried = [event.account for event in events if event.failed and since <= event.time <= alert.time]
-    return tuple(dict.fromkeys(filter(None, tried)))
 
 
 def address_in(alert: Alert) -> str:
