@@ -107,9 +107,7 @@ def test_the_overview_shows_the_newest_grave_ones_until_somebody_acknowledges_th
 def test_nobody_is_told_again_for_a_while_and_then_they_are(site: Site, operator: Browser) -> None:
     attempt(site, "10.66.0.3")
     first = newest(site, "rule")
-    answer = operator.post(
-        "/warnings/mute", of=str(first.id), what="subject", length="7d", back="/warnings?show=all"
-    )
+    answer = operator.post("/warnings/mute", of=str(first.id), what="subject", length="7d", back="/warnings?show=all")
     assert "For 7d nobody is told of “rule fired” about 10.66.0.3" in answer.text
     attempt(site, "10.66.0.3")
     muted = newest(site, "rule")
