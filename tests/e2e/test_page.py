@@ -48,7 +48,8 @@ harmless = 3
 PASSWORD = "four words are enough"
 PAGES = (
     "/", "/attacks", "/bans", "/bans?show=all", "/whitelist", "/policy", "/policy/history", "/lockdown", "/warnings",
-    "/diagnostics", "/audit", "/users", "/me", "/api/v1/docs",
+    "/warnings/outbox", "/warnings/settings", "/warnings/settings/history", "/diagnostics", "/audit", "/users", "/me",
+    "/api/v1/docs",
 )  # fmt: skip
 WRONG, GOOD = [401, 401], [401, 200]
 

@@ -107,9 +107,7 @@ def test_the_overview_shows_the_newest_grave_ones_until_somebody_acknowledges_th
 def test_nobody_is_told_again_for_a_while_and_then_they_are(site: Site, operator: Browser) -> None:
     attempt(site, "10.66.0.3")
     first = newest(site, "rule")
-    answer = operator.post(
-        "/warnings/mute", warning=str(first.id), what="subject", length="7d", back="/warnings?show=all"
-    )
+    answer = operator.post("/warnings/mute", of=str(first.id), what="subject", length="7d", back="/warnings?show=all")
     assert "For 7d nobody is told of “rule fired” about 10.66.0.3" in answer.text
     attempt(site, "10.66.0.3")
     muted = newest(site, "rule")
@@ -125,12 +123,12 @@ def test_nobody_is_told_again_for_a_while_and_then_they_are(site: Site, operator
 def test_a_whole_kind_or_one_for_a_service_is_kept_back(site: Site, operator: Browser) -> None:
     attempt(site, "10.66.0.4")
     number = str(newest(site, "rule").id)
-    operator.post("/warnings/mute", warning=number, what="service", length="1h")
-    operator.post("/warnings/mute", warning=number, what="kind", length="30d")
+    operator.post("/warnings/mute", of=number, what="service", length="1h")
+    operator.post("/warnings/mute", of=number, what="kind", length="30d")
     made = [(one.kind, one.subject, one.service) for one in site.guard.ask(list[Mute], "mutes")]
     assert ("rule", "", "http") in made and ("rule", "", "") in made
-    for fields in ({"what": "all"}, {"length": "10y"}, {"warning": "999999"}, {"warning": "x"}):
-        sent = {"warning": number, "what": "kind", "length": "1h", **fields}
+    for fields in ({"what": "all"}, {"length": "10y"}, {"of": "999999"}, {"of": "x"}):
+        sent = {"of": number, "what": "kind", "length": "1h", **fields}
         answer = operator.send("/warnings/mute", **sent)
         assert answer.status_code in (303, 404) and len(site.guard.ask(list[Mute], "mutes")) == len(made), fields
     for one in site.guard.ask(list[Mute], "mutes"):
@@ -183,7 +181,7 @@ def test_who_only_looks_changes_nothing(site: Site) -> None:
     assert row_of(page, number) and 'method="post" action="/warnings' not in page and 'name="warning"' not in page
     assert "/warnings/settings" not in page
     for path in ("/warnings/acknowledge", "/warnings/mute", "/warnings/unmute"):
-        assert viewer.post(path, one=str(number), upto=str(number), mute="1", warning=str(number)).status_code == 403
+        assert viewer.post(path, one=str(number), upto=str(number), mute="1", of=str(number)).status_code == 403
     assert newest(site).acknowledged is None
     assert site.browser("holder").get("/warnings").status_code == 403
 

@@ -91,6 +91,7 @@ def _page(request: Asked, web: Web, example: str | None = None, typed: Typed | N
         fields=_fields(web, alerting, form, wrong), has_password=bool(alerting.mail.password),
         note=form["note"] if form is not None else "", hidden=HIDDEN, examples=EXAMPLES, example=example is not None,
         recipients=recipients_of(alerting)[:MOST_TESTED], longest=LONGEST_NOTE,
+        file=str(web.settings.warnings.file or ""),
     )  # fmt: skip
 
 

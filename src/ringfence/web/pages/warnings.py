@@ -126,7 +126,7 @@ def acknowledge(web: Parts, visitor: Who, form: Sent) -> Redirect:
 @post("/warnings/mute", opt=needs(Permission.ACT), sync_to_thread=True)
 def mute(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Tell nobody of warnings like this one for a while."""
-    alert = web.readers.ledger().warning(number_of(form["warning"]))
+    alert = web.readers.ledger().warning(number_of(form["of"]))
     about = {
         "subject": {"subject": alert.subject}, "service": {"service": alert.service}, "kind": dict[str, str](),
     }  # fmt: skip
