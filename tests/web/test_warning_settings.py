@@ -140,6 +140,24 @@ def test_what_is_wrong_stands_beside_and_what_was_typed_stays(told: Site, boss: 
     assert "not valid TOML" in answer.text and in_force(told).revision == before
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[channel]]\nname = "x"\ntype = "command"\ncommand = ["/bin/sh", "-c", "id"]\n',
+        '[mail]\nserver = "evil.example.org"\npassword_file = "/etc/shadow"\n',
+    ],
+)
+def test_programs_and_files_are_named_by_root_only(told: Site, boss: Browser, text: str) -> None:
+    """Whoever has the page has not the server: neither its files nor its programs."""
+    before = in_force(told)
+    answer = boss.post("/warnings/settings/text", revision=str(before.revision), text=text)
+    assert answer.status_code == 400 and "set by root on the server itself" in html.unescape(answer.text)
+    with told.token() as program:
+        refused = program.put("/api/v1/warnings/settings", json={"text": text})
+    assert refused.status_code >= 400 and "set by root" in refused.text
+    assert in_force(told) == before
+
+
 def test_two_editors_do_not_overwrite_each_other_unawares(told: Site, boss: Browser) -> None:
     page = boss.get("/warnings/settings").text
     tell(told, SETTINGS.replace("2h", "3h"))

@@ -115,8 +115,8 @@ server = "smtp.example.org"
 port = 587
 security = "starttls"
 user = "pbx@example.org"
-# The first line of this file is the password; only root need be able to read it.
-password_file = "/etc/ringfence/mail-password"
+# Better in a file that only root can read, which root names on the server: password_file, with `ringfence mail apply`.
+password = "…"
 interval = "1h"
 quiet = "22:00-07:00"
 digest = "daily"
