@@ -63,7 +63,7 @@ class CanaryWork:
         self._guard = guard
         self._moment = moment
         self._began = 0.0
-        self._detector: Detector | None = None
+        self._probing = False
         self._coming: deque[Iterator[None]] = deque()
         self._wake = asyncio.Event()
 
@@ -86,9 +86,8 @@ class CanaryWork:
         lines = [Line(name, secrets.token_hex(16), _address(number)) for number, name in enumerate(FACILITIES)]
         self._began = guard.clock()
         self._coming.clear()
-        self._detector = Detector(Policy(rules=(RULE,), limits=guard.policy.limits), AllowList(()), capacity=64)
         logs = self._logs()
-        guard.watch.probing = self
+        guard.watch.probing, self._probing = self, True
         number = self.score.start(lines, logs, self._moment())
         if self.score.running:
             try:
@@ -174,8 +173,12 @@ class CanaryWork:
             yield
 
     def _detect(self, source: str, event: Event) -> tuple[bool, str]:
-        """One failure must lead to one verdict on its address (or the prefix that stands for it)."""
-        verdicts = self._detector.feed([event]) if self._detector is not None else []
+        """One failure must lead to one verdict on its address (or the prefix that stands for it).
+
+        A detector for each log: syslog may write one line into two of them.
+        """
+        policy = Policy(rules=(RULE,), limits=self._guard.policy.limits)
+        verdicts = Detector(policy, AllowList(()), capacity=64).feed([event])
         good = len(verdicts) == 1 and verdicts[0].address == event.address
         return good, "" if good else f"a rule of one failure gave {len(verdicts)} verdicts"
 
@@ -203,7 +206,7 @@ class CanaryWork:
         now = self._moment()
         self.score.expire(now, self._guard.ledger_trouble)
         if not self._coming and not self.score.left(now):
-            self._guard.watch.probing = self._detector = None
+            self._guard.watch.probing, self._probing = None, False
 
     def _ended(self, source: str, good: bool, step: str, problem: str) -> None:
         if not good:
@@ -217,7 +220,7 @@ class CanaryWork:
         """Begin runs when the timer says so, and carry lines on between everything else that the loop does."""
         while True:
             now = self._moment()
-            left = min(self.score.due(now, self.every()), LOOK if self._detector is not None else IDLE)
+            left = min(self.score.due(now, self.every()), LOOK if self._probing else IDLE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._wake.wait()

@@ -139,7 +139,7 @@ async def nonsense(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
 @pytest.mark.parametrize("behaviour", [silent, gone, nonsense])
 def test_without_an_answer_it_is_unclear(behaviour: Behaviour) -> None:
     mark = Marked()
-    outcome = asyncio.run(posted(Hook(behaviour), timeout=0.3, mark=mark))
+    outcome = asyncio.run(posted(Hook(behaviour), timeout=2, mark=mark))
     assert (outcome.state, mark.count) == ("unclear", 1), outcome
 
 

@@ -81,4 +81,4 @@ def violations(page: Page) -> list[str]:
 def keep(page: Page, name: str) -> None:
     """Keep a picture of the whole page as `name`."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=True)
+    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=True, timeout=90_000)
