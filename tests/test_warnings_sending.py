@@ -181,7 +181,7 @@ def test_a_refusal_for_now_is_tried_again_with_all_that_happened_meanwhile(desk:
     desk.guard.wait_for(lambda: any(one.tries for one in desk.deliveries()), "it was not tried")
     (delivery,) = desk.deliveries()
     assert delivery.state == "waiting" and "451 4.3.0 later" in delivery.answer
-    assert 55 <= delivery.due - time.time() <= 150
+    assert 20 <= delivery.due - time.time() <= 160
     desk.attack("203.0.113.10")
     desk.guard.wait_for(lambda: desk.warnings().unacknowledged == 2, "the second ban was not noticed")
     time.sleep(1.5)
@@ -194,7 +194,7 @@ def test_a_mail_server_that_hangs_delays_no_ban(desk: Desk) -> None:
 
     def at(step: Step) -> None:
         if step == "MAIL":
-            hang.wait(20)
+            hang.wait(120)
 
     desk.post.at = at
     desk.attack("203.0.113.9")
@@ -204,7 +204,7 @@ def test_a_mail_server_that_hangs_delays_no_ban(desk: Desk) -> None:
         begun = time.monotonic()
         desk.attack(address)
         desk.guard.wait_for(lambda wanted=f"banned {address} ": wanted in desk.guard.output, "no ban")  # type: ignore[misc]
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
     hang.set()
 
 

@@ -21,7 +21,7 @@ from ringfence.alert.message import Outcome
 from ringfence.alert.mime import build, to_bytes
 from ringfence.alert.smtp import judged, send
 
-TIMEOUT = 0.3
+TIMEOUT = 1.0
 PASSWORD = "correct horse"
 FAULTS = {
     "4xx": "452 4.3.1 Insufficient system storage",
@@ -120,7 +120,7 @@ def test_a_server_that_reads_nothing_of_a_large_mail_leaves_it_unclear(certifica
             return await send(wanted, PASSWORD, SENDER, RECIPIENT, large, Marked(), host=HOST)
 
     outcome = asyncio.run(there())
-    assert outcome.state == "unclear" and "no answer within 1.2 s" in outcome.answer
+    assert outcome.state == "unclear" and "no answer within 4 s" in outcome.answer
 
 
 def test_who_is_told_to_stop_amid_the_mail_drops_the_connection_and_says_nothing_more(
