@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -273,3 +275,41 @@ def test_an_unreadable_file_of_recipients_is_said_on_the_page_and_by_status(desk
     missing.chmod(0o644)
     desk.guard.wait_for(lambda: bool(desk.post.mails), "no mail came", 30)
     desk.guard.wait_for(lambda: str(missing) not in desk.guard.cli("status").stdout, "it is still said", 20)
+
+
+def test_a_summary_that_is_due_is_mailed_once_with_its_chart(desk: Desk) -> None:
+    desk.attack("203.0.113.9")
+    desk.guard.wait_for(lambda: len(desk.post.mails) == 1, "no mail came")
+    minute = f"{datetime.now():%H:%M}"
+    text = f'[mail]\nrecipients = ["boss@example.org"]\nserver = "127.0.0.1"\nport = {desk.post.port}\n'
+    desk.apply(f'{text}digest = "daily"\ndigest_at = "{minute}"\n')
+    desk.guard.wait_for(lambda: len(desk.post.mails) == 2, "no summary came")
+    summary = desk.post.mails[1]
+    assert "Summary of the day" in summary["Subject"]
+    pictures = [part for part in summary.walk() if part.get_content_type() == "image/png"]
+    assert len(pictures) == 1 and pictures[0].get_content().startswith(b"\x89PNG")
+    desk.apply(f'{text}digest = "daily"\ndigest_at = "{minute}"\ninterval = "none"\n')
+    desk.guard.wait_for(
+        lambda: "warnings are sent (settings of warnings, revision 3)" in desk.guard.output, "no sender"
+    )
+    assert [one.kind for one in desk.deliveries()] == ["digest", "rule"]
+
+
+def test_every_ban_and_its_end_is_a_line_of_the_system_s_log(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(folder / "log"))
+        (folder / "log").chmod(0o666)
+        log.settimeout(20)
+        desk.guard.stop()
+        monkeypatch.setenv("RINGFENCE_SYSLOG", str(folder / "log"))
+        desk.guard.start()
+        desk.apply("[journal]\nbans = true\n")
+        desk.guard.wait_for(lambda: desk.sender() is not None, "nobody writes")
+        time.sleep(1.5)  # what was before is not told
+        desk.attack("203.0.113.9")
+        ban = log.recv(1000).decode()
+        assert " ringfence[" in ban and "]: ban service=sip address=203.0.113.9 seconds=7200 until=" in ban
+        assert desk.guard.cli("unban", "203.0.113.9").returncode == 0
+        assert "]: unban service=sip address=203.0.113.9 why=lifted at=" in log.recv(1000).decode()

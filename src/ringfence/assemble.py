@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 from msgspec import structs
 
 from ringfence.alert.alerting import Alerting, load_alerting
+from ringfence.alert.journal import DEVICE, VARIABLE
 from ringfence.barrier import Barrier
-from ringfence.canary_work import DEVICE, VARIABLE
 from ringfence.detect import AllowList, Detector
 from ringfence.enforce.monitor import TableMonitor
 from ringfence.enforce.nft import Nft, usable

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ringfence.alert.journal import DEVICE
 from ringfence.answers import SourceRow, stamp
 from ringfence.canary import Canary, CanaryState, Line, Log, OnResult
 from ringfence.detect import AllowList, Detector
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from ringfence.guard import Guard
     from ringfence.sense.chunk import Chunk
 
-DEVICE: Final = Path("/dev/log")
-VARIABLE: Final = "RINGFENCE_SYSLOG"
-"""Names another socket of syslog than `DEVICE`: for tests, and for machines that have it elsewhere."""
 FACILITIES: Final = {"authpriv": 10, "auth": 4, "daemon": 3, "mail": 2, "local0": 16, "local4": 20}
 """Facilities that servers of the catalogue log to, with their numbers (RFC 5424, section 6.2.1)."""
 INFO: Final = 6
@@ -57,7 +55,7 @@ class CanaryWork:
     def __init__(self, guard: Guard, *, moment: Callable[[], float] = time.monotonic) -> None:
         self.score = Canary(self._ended)
         self.on_result: OnResult | None = None
-        self.device = DEVICE
+        self.device = Path(DEVICE)
         self.every: Callable[[], float] = lambda: 0.0
         self.write: Write = send
         self._guard = guard

@@ -25,6 +25,8 @@ PROGRAM: Final = "ringfence"
 AUTHPRIV_NOTICE: Final = (10 << 3) | 5
 """Facility and severity as RFC 3164 section 4.1.1 counts them: about security, not for everybody's eyes."""
 DEVICE: Final = "/dev/log"
+VARIABLE: Final = "RINGFENCE_SYSLOG"
+"""Names another socket of syslog than `DEVICE`: for tests, and for machines that have it elsewhere."""
 ENDS: Final = ("expired", "lifted", "evicted", "past")
 """The changes after which a ban no longer runs."""
 

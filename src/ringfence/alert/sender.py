@@ -6,6 +6,7 @@ Whatever happens to one message stays with it. The order of steps is that of `le
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from ringfence.alert.channels import send_channel
 from ringfence.alert.desk import Desk
-from ringfence.alert.journal import SystemLog, line
+from ringfence.alert.journal import DEVICE, VARIABLE, SystemLog, line
 from ringfence.alert.message import Message, Outcome
 from ringfence.alert.mime import build, sender_of
 from ringfence.alert.plan import next_try
@@ -45,7 +46,7 @@ class Sender:
         self._thread = ThreadPoolExecutor(1)
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._log = SystemLog() if desk.alerting.journal.bans else None
+        self._log = SystemLog(os.environ.get(VARIABLE) or DEVICE) if desk.alerting.journal.bans else None
         self._trouble = ""
 
     async def run(self) -> None:
