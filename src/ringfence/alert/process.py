@@ -16,13 +16,16 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringfence import unprivileged
 from ringfence.alert.alerting import Alerting
 from ringfence.child import ANEW, CHILD
 from ringfence.model import Alert
 from ringfence.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from ringfence.alert.sender import Sender
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,9 +92,9 @@ def _programs(alerting: Alerting) -> bool:
     return not alerting.mail.server or any(one.type == "command" for one in alerting.channel)
 
 
-async def _run(sender: object) -> int:
+async def _run(sender: Sender) -> int:
     loop = asyncio.get_running_loop()
-    work = loop.create_task(sender.run())  # type: ignore[attr-defined]
+    work = loop.create_task(sender.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
     try:
