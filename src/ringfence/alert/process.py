@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 from ringfence import unprivileged
 from ringfence.alert.alerting import Alerting
 from ringfence.child import ANEW, CHILD
+from ringfence.errors import RingfenceError
 from ringfence.model import Alert
 from ringfence.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from ringfence.alert.desk import Secrets
     from ringfence.alert.sender import Sender
 
 
@@ -43,7 +45,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     from ringfence.alert.sender import Sender
 
     desk = Desk(settings, time.time)
-    warm(desk.alerting)
+    warm(desk.alerting, desk.secrets)
     # Setgid programs must work: the local sendmail hands over by one.
     unprivileged.drop(unprivileged.identity(settings.web.user, settings.control.group), gain=_programs(desk.alerting))
     parent = environ.get(CHILD, "")
@@ -53,7 +55,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     return asyncio.run(_run(Sender(desk)))
 
 
-def warm(alerting: Alerting) -> None:
+def warm(alerting: Alerting, secrets: Secrets) -> None:
     """Use everything once before rights are given up: what is loaded late is loaded now, while it can be read."""
     from ringfence.alert.compose import compose
     from ringfence.alert.desk import here
@@ -84,8 +86,8 @@ def warm(alerting: Alerting) -> None:
             import apprise
 
             for channel in alerting.channel:
-                if channel.type == "apprise" and channel.url:
-                    apprise.Apprise.instantiate(channel.url)
+                with contextlib.suppress(RingfenceError):  # it is told when it is used
+                    apprise.Apprise.instantiate(secrets.of_channel(channel.name)[0])
 
 
 def _programs(alerting: Alerting) -> bool:
