@@ -164,11 +164,13 @@ class Guard:
         now = self.clock()
         self.ledger.set_lockdown(lockdown, author=author, origin=origin, now=now, trial=trial, undoes=undoes)
         self.trials.reload()
-        if lockdown is None:
-            self.conditions.lockdown_ended(author)
-        self.conditions.look()
         self.say(f"lockdown {'on: ' + ', '.join(lockdown.services) if lockdown else 'off'} by {author}")
-        return self.barrier.lockdown(lockdown, now)
+        why = self.barrier.lockdown(lockdown, now)
+        with contextlib.suppress(LedgerError):  # that it can't be told now must not keep it from being in force
+            if lockdown is None:
+                self.conditions.lockdown_ended(author)
+            self.conditions.look()
+        return why
 
     def apply_policy(
         self, text: str, name: str, author: str, note: str, origin: str = "", *, trial: float = 0,

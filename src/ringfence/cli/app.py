@@ -13,6 +13,7 @@ from msgspec import Struct
 
 import ringfence
 from ringfence.control import Client
+from ringfence.errors import RingfenceError
 from ringfence.settings import DEFAULT_FILE, SYSTEM_SOCKET, Settings, load_settings
 
 Answer = TypeVar("Answer")
@@ -94,6 +95,14 @@ def ask(answer: type[Answer], command: str, **arguments: Any) -> Answer:
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def text_of(file: Path) -> str:
+    """What stands in a file, or on standard input for "-". Raises RingfenceError."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RingfenceError(f"{file}: can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def run(arguments: list[str]) -> int:

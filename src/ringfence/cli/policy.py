@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,7 @@ import typer
 
 from ringfence.answers import Applied, PolicyAnswer
 from ringfence.cli import tables
-from ringfence.cli.app import Force, Json, Note, app, ask, print_json
-from ringfence.errors import RingfenceError
+from ringfence.cli.app import Force, Json, Note, app, ask, print_json, text_of
 from ringfence.policy import load_policy
 from ringfence.render import moment, plural, safe
 
@@ -19,13 +17,6 @@ policy = typer.Typer(help="Show, check, compare, apply and roll back the policy.
 app.add_typer(policy, name="policy")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy in TOML; - reads standard input.")]
-
-
-def _text(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RingfenceError(f"{file}: can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 @policy.command("show")
@@ -45,7 +36,7 @@ def show(
 @policy.command("check")
 def check(file: File, json: Json = False) -> None:
     """Check a policy file without applying it; no guard is needed."""
-    checked = load_policy(_text(file), str(file))
+    checked = load_policy(text_of(file), str(file))
     count = plural(len(checked.rules), "rule")
     if json:
         print_json({"good": True, "rules": [rule.name for rule in checked.rules]})
@@ -56,7 +47,7 @@ def check(file: File, json: Json = False) -> None:
 @policy.command("diff")
 def diff(file: File, json: Json = False) -> None:
     """Show what applying a file would change; exit code 1 when anything would."""
-    changed = ask(list[str], "compare_policy", text=_text(file), name=str(file))
+    changed = ask(list[str], "compare_policy", text=text_of(file), name=str(file))
     if json:
         print_json(changed)
     else:
@@ -70,7 +61,7 @@ def diff(file: File, json: Json = False) -> None:
 @policy.command("apply")
 def apply(file: File, note: Note = "", force: Force = False, json: Json = False) -> None:
     """Put a policy file into force as a new revision."""
-    _applied(ask(Applied, "apply_policy", text=_text(file), name=str(file), note=note, force=force), json)
+    _applied(ask(Applied, "apply_policy", text=text_of(file), name=str(file), note=note, force=force), json)
 
 
 @policy.command("rollback")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +15,8 @@ from ringfence.alert.kinds import KINDS
 from ringfence.alert.wording import title
 from ringfence.alert_commands import WarningList
 from ringfence.cli import tables
-from ringfence.cli.app import Json, Note, app, ask, print_json
+from ringfence.cli.app import Json, Note, app, ask, print_json, text_of
 from ringfence.cli.guard import For
-from ringfence.errors import RingfenceError
 from ringfence.ledger import AlertingRevision, Delivery, Mute
 from ringfence.model import Alert
 from ringfence.render import local_time, plural, safe
@@ -160,14 +158,14 @@ def example() -> None:
 @mail.command("check")
 def check(file: File) -> None:
     """Check settings of warnings without applying them; no guard is needed."""
-    load_alerting(_text(file), str(file))
+    load_alerting(text_of(file), str(file))
     typer.echo(f"{safe(str(file))}: good")
 
 
 @mail.command("apply")
 def apply(file: File, note: Note = "", json: Json = False) -> None:
     """Warn by these settings from now on, without a restart."""
-    revision = ask(int, "apply_alerting", text=_text(file), name=str(file), note=note)
+    revision = ask(int, "apply_alerting", text=text_of(file), name=str(file), note=note)
     print_json({"revision": revision}) if json else typer.echo(f"settings of warnings: revision {revision}")
 
 
@@ -224,10 +222,3 @@ def _to(delivery: Delivery) -> str:
 
 def _clock(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment):%H:%M:%S}"
-
-
-def _text(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RingfenceError(f"{file}: can't be read: {getattr(error, 'strerror', None) or error}") from error

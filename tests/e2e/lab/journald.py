@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from .machine import Machine, stop, until
@@ -31,7 +30,7 @@ class Journald:
         machine.run(["mkdir", "-p", "/run/systemd/journal", "/run/log/journal"])
         machine.run(["ln", "-s", "/run/systemd/journal/dev-log", "/dev/log"])
         self._process = machine.popen([PROGRAM])
-        self._socket = Path(f"/proc/{machine.pid}/root/run/systemd/journal/dev-log")
+        self._socket = machine.path("/run/systemd/journal/dev-log")
         until(self._ready, what="journald's /dev/log")
 
     def _ready(self) -> bool:

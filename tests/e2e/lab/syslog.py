@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from .machine import Machine, stop, until
@@ -43,7 +42,7 @@ class Syslog:
 
     def _ready(self) -> bool:
         assert self._process.poll() is None, "rsyslogd ended; its error stands above"
-        return Path(f"/proc/{self.machine.pid}/root/dev/log").exists()
+        return self.machine.path("/dev/log").exists()
 
     def hang_up(self) -> None:
         """Make rsyslogd open its files anew, as logrotate does after it has renamed them."""
