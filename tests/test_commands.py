@@ -415,6 +415,25 @@ class TestLockdown:
         with pytest.raises(NotFoundError):
             desk.commands.end_lockdown(ROOT)
 
+    def test_it_comes_into_force_even_when_it_can_not_be_warned_of(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A disk that fills up at that moment keeps the warning back, not the emergency."""
+        done: list[bool] = []
+
+        def full(*_: object) -> None:
+            raise LedgerError("disk full")
+
+        def put_in_force(lockdown: object, now: float) -> str:
+            done.append(lockdown is not None)
+            return ""
+
+        monkeypatch.setattr(desk.guard.barrier, "lockdown", put_in_force)
+        monkeypatch.setattr(desk.guard.ledger, "note_conditions", full)
+        desk.commands.lock_down(ROOT, services=[], seconds=60)
+        desk.commands.end_lockdown(ROOT)
+        assert done == [True, False]
+
 
 class TestFaults:
     def test_lines_that_break_a_reader_are_told_and_the_guard_reads_on(
