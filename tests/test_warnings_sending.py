@@ -48,7 +48,7 @@ class Desk:
             log.write("".join(failures(address, 3) for address in addresses))
 
     def sender(self) -> psutil.Process | None:
-        """The process that sends."""
+        """The process that sends; None while there is none (or it is just becoming our program)."""
         for child in psutil.Process(self.guard.pid).children():
             if "alert" in child.cmdline():
                 return child
@@ -136,14 +136,14 @@ def test_killed_at_any_step_a_mail_is_sent_once_or_told_to_be_unclear(desk: Desk
     def kill(now_at: Step) -> None:
         if now_at == step and not killed:
             killed.append(now_at)
-            sender = desk.sender()
-            assert sender is not None
             os.kill(desk.guard.pid if whom == "guard" else sender.pid, signal.SIGKILL)
             # The kernel ends the sender with its guard.
             gone, alive = psutil.wait_procs([sender], 10)
             assert gone and not alive
 
     desk.guard.wait_for(lambda: desk.sender() is not None, "nobody sends")
+    sender = desk.sender()
+    assert sender is not None
     desk.post.at = kill
     desk.attack("203.0.113.9")
     deadline = time.monotonic() + 20
