@@ -142,8 +142,9 @@ def test_killed_at_any_step_a_mail_is_sent_once_or_told_to_be_unclear(desk: Desk
             assert gone and not alive
 
     desk.guard.wait_for(lambda: desk.sender() is not None, "nobody sends")
-    sender = desk.sender()
-    assert sender is not None
+    found = desk.sender()
+    assert found is not None
+    sender: psutil.Process = found
     desk.post.at = kill
     desk.attack("203.0.113.9")
     deadline = time.monotonic() + 20

@@ -133,7 +133,7 @@ class AlertCommands:
         if channel == "mail":
             if recipient:
                 load_alerting(f"[mail]\nrecipients = [{recipient!r}]\n", "mail test")  # is it an address at all?
-            to = (recipient,) if recipient else alerting.mailed("", "").recipients
+            to = (recipient,) if recipient else alerting.recipients("", "")
             if not to:
                 raise RingfenceError("there is no recipient: name one, or set [mail] recipients (ringfence mail apply)")
         else:
