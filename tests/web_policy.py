@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
-from ringfence.answers import Applied, PolicyAnswer
+from ringfence.answers import Applied, Done, PolicyAnswer, TrialRow
 from web_site import Browser, Site
 
 
 @pytest.fixture(autouse=True)
 def unchanged(site: Site) -> Iterator[None]:
-    """Other tests share the guard: afterwards its policy is what it was."""
-    before = site.guard.ask(PolicyAnswer, "policy").text
+    """Other tests share the guard: afterwards its policy is what it was, and no change of it is on trial."""
+    before = in_force(site).text
     yield
-    if site.guard.ask(PolicyAnswer, "policy").text != before:
+    for trial in site.guard.ask(list[TrialRow], "trials"):
+        if trial.kind == "policy":
+            site.guard.ask(Done, "keep_trial", id=trial.id)
+    if in_force(site).text != before:
         apply(site, before)
 
 
