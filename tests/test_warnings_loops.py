@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from guard_process import GuardProcess, running
-from ringfence.alert_commands import WarningList
+from ringfence.alert_answers import WarningList
 from ringfence.answers import Attacks
 from ringfence.own import own_addresses
 

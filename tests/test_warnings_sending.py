@@ -20,7 +20,7 @@ import pytest
 
 from guard_process import GuardProcess, failures
 from post_office import STEPS, PostOffice, Step
-from ringfence.alert_commands import WarningList
+from ringfence.alert_answers import WarningList
 from ringfence.control import Client
 from ringfence.errors import RefusedError
 from ringfence.ledger import Delivery, Ledger

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, cast
 
-from msgspec import Struct
-
 from ringfence.alert.alerting import load_alerting
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.plan import Step
 from ringfence.alert.trust import only_for_root
+from ringfence.alert_answers import WarningList
 from ringfence.control import Caller, Method, command
 from ringfence.errors import NotFoundError, RefusedError, RingfenceError, SettingsError
 from ringfence.guard import Guard
@@ -29,14 +28,6 @@ MOST_LISTED = 1000
 MOST_ACKNOWLEDGED = 1000
 LONGEST_MUTE = 366 * 86_400.0
 LONGEST_TEXT = 200_000
-
-
-class WarningList(Struct, frozen=True, kw_only=True):
-    """Warnings, newest first; how many nobody has acknowledged, and how many of these are grave."""
-
-    warnings: list[Alert]
-    unacknowledged: int
-    grave: int
 
 
 class AlertCommands:

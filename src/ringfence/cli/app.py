@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,8 +13,12 @@ import typer
 from msgspec import Struct
 
 import ringfence
+from ringfence.answers import Done
 from ringfence.control import Client
+from ringfence.durations import parse_duration
 from ringfence.errors import RingfenceError
+from ringfence.model import FOREVER
+from ringfence.render import safe
 from ringfence.settings import DEFAULT_FILE, SYSTEM_SOCKET, Settings, load_settings
 
 Answer = TypeVar("Answer")
@@ -37,6 +42,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 ServiceOption = Annotated[str, typer.Option("--service", metavar="NAME", help="Only this service (default: all).")]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for whoever reads it later.")]
 
+
+def _length(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{safe(text)}: {error}") from error
+
+
+For = Annotated[
+    float | None,
+    typer.Option("--for", metavar="TIME", parser=_length, help="How long, such as 30m, 1h, 7d or forever."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Even if it would keep you out yourself.")]
 
 
@@ -48,6 +65,22 @@ class Where(Struct):
 
 
 WHERE = Where()
+
+COMMANDS = {
+    "canary": ("canary",),
+    "guard": (
+        "status", "attacks", "bans", "ban", "unban", "allow", "disallow", "whitelist", "lockdown", "service", "stats",
+        "diag", "explain",
+    ),
+    "importing": ("import-fail2ban",),
+    "line": ("explain-line",),
+    "local": ("run", "web", "alert", "check", "unfence"),
+    "scan": ("scan",),
+    "people": ("user", "token"),
+    "policy": ("policy",),
+    "warnings": ("warnings", "mail"),
+}  # fmt: skip
+"""The modules beside this one with the commands that each adds when it is imported, in the order of the help."""
 
 
 def _version(asked: bool) -> None:
@@ -97,6 +130,17 @@ def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
+def print_done(answer: Done, json: bool) -> None:
+    """Print what was done."""
+    print_json(answer) if json else typer.echo(safe(answer.message))
+
+
+def seconds_of(length: float | None, default: float) -> float | None:
+    """The length as the guard takes it: JSON has no infinity, so None is forever."""
+    seconds = default if length is None else length
+    return None if seconds == FOREVER else seconds
+
+
 def text_of(file: Path) -> str:
     """What stands in a file, or on standard input for "-". Raises RingfenceError."""
     try:
@@ -105,20 +149,16 @@ def text_of(file: Path) -> str:
         raise RingfenceError(f"{file}: can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
+def _needed(arguments: list[str]) -> list[str]:
+    """The modules with the command that `arguments` may mean: most are small, together they take half a second."""
+    found = [module for module, commands in COMMANDS.items() if not set(commands).isdisjoint(arguments)]
+    return found or list(COMMANDS)
+
+
 def run(arguments: list[str]) -> int:
     """Carry out `arguments` and return the exit code; errors of ours pass through to the caller."""
-    from ringfence.cli import (  # noqa: F401  (adds its commands, in the order of the help)
-        canary,
-        guard,
-        importing,
-        line,
-        local,
-        people,
-        policy,
-        scan,
-        warnings,
-    )  # fmt: skip
-
+    for module in _needed(arguments):
+        import_module(f"ringfence.cli.{module}")
     # Box-drawing and colour belong to terminals only; the completion script needs neither.
     os.environ.setdefault("_TYPER_STANDARD_TRACEBACK", "1")
     try:

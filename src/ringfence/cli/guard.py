@@ -23,18 +23,10 @@ from ringfence.answers import (
     Status,
 )
 from ringfence.cli import NEGATIVE, tables
-from ringfence.cli.app import Force, Json, Note, ServiceOption, app, ask, print_json
-from ringfence.durations import parse_duration
+from ringfence.cli.app import For, Force, Json, Note, ServiceOption, app, ask, print_done, print_json, seconds_of
 from ringfence.model import EVERY, FOREVER
 from ringfence.render import duration, moment, plural, safe
 from ringfence.values import address
-
-
-def _length(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{safe(text)}: {error}") from error
 
 
 def _address(text: str) -> str:
@@ -54,20 +46,10 @@ def _target(text: str, *, hosts: bool) -> str:
         raise typer.BadParameter(f"{safe(text)}: {error}") from error
 
 
-For = Annotated[
-    float | None,
-    typer.Option("--for", metavar="TIME", parser=_length, help="How long, such as 30m, 1h, 7d or forever."),
-]
 Whom = "ADDRESS|NETWORK"
 WhomOrHost = "ADDRESS|NETWORK|HOST"
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100000, help="How many lines a page has.")]
 Page = Annotated[int, typer.Option("--page", min=1, help="Which page to show.")]
-
-
-def _seconds(length: float | None, default: float) -> float | None:
-    """The length as the guard takes it: JSON has no infinity, so None is forever."""
-    seconds = default if length is None else length
-    return None if seconds == FOREVER else seconds
 
 
 def _warn(why: str) -> None:
@@ -144,7 +126,7 @@ def ban(
 ) -> None:
     """Keep an address or network out of one service or all, by default until it is lifted."""
     answer = ask(
-        Banned, "ban", target=target, service=service, seconds=_seconds(length, FOREVER), note=note, force=force
+        Banned, "ban", target=target, service=service, seconds=seconds_of(length, FOREVER), note=note, force=force
     )  # fmt: skip
     if json:
         print_json(answer)
@@ -195,7 +177,7 @@ def allow(
     json: Json = False,
 ) -> None:
     """Put an address, network or host name on the whitelist; bans that it covers are lifted at once."""
-    answer = ask(Allowed, "allow", target=target, service=service, seconds=_seconds(length, FOREVER), note=note)
+    answer = ask(Allowed, "allow", target=target, service=service, seconds=seconds_of(length, FOREVER), note=note)
     if json:
         print_json(answer)
     else:
@@ -213,14 +195,7 @@ def disallow(
     json: Json = False,
 ) -> None:
     """Take an entry off the whitelist."""
-    _done(ask(Done, "disallow", target=target, service=service, force=force), json)
-
-
-def _done(answer: Done, json: bool) -> None:
-    if json:
-        print_json(answer)
-    else:
-        typer.echo(safe(answer.message))
+    print_done(ask(Done, "disallow", target=target, service=service, force=force), json)
 
 
 @app.command()
@@ -243,7 +218,7 @@ def lockdown(
 ) -> None:
     """Interrupt all telephone traffic except for the whitelist; ends by itself when --for is given."""
     if switch == "on":
-        answer = ask(LockdownRow, "lock_down", services=service or [], seconds=_seconds(length, FOREVER))
+        answer = ask(LockdownRow, "lock_down", services=service or [], seconds=seconds_of(length, FOREVER))
     elif switch == "off":
         answer = ask(LockdownRow, "end_lockdown")
     else:
@@ -266,7 +241,7 @@ def service(
     json: Json = False,
 ) -> None:
     """Switch the judging of a service on or off as a whole."""
-    _done(ask(Done, "switch_service", name=name, on=switch == "on", force=force), json)
+    print_done(ask(Done, "switch_service", name=name, on=switch == "on", force=force), json)
 
 
 @app.command()

@@ -12,8 +12,7 @@ import typer
 
 from ringfence.answers import Done
 from ringfence.cli import tables
-from ringfence.cli.app import Json, app, ask, print_json, settings
-from ringfence.cli.guard import For, _done, _seconds
+from ringfence.cli.app import For, Json, app, ask, print_done, print_json, seconds_of, settings
 from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.model import FOREVER, Role, TokenScope
 from ringfence.people_answers import Invited, NewToken, TokenRow, UserRow
@@ -140,7 +139,7 @@ def _state(row: UserRow) -> str:
 @user.command("remove")
 def remove(name: Name, json: Json = False) -> None:
     """Forget a user with their tokens and links; whoever is logged in as that user is out at once."""
-    _done(ask(Done, "remove_user", name=name), json)
+    print_done(ask(Done, "remove_user", name=name), json)
 
 
 @user.command("password")
@@ -195,9 +194,8 @@ def add_token(
     json: Json = False,
 ) -> None:
     """Make a token and print its secret, this once; by default it holds until it is revoked."""
-    answer = ask(
-        NewToken, "add_token", user=owner, label=label, scope=scope, service=service, seconds=_seconds(length, FOREVER)
-    )  # fmt: skip
+    seconds = seconds_of(length, FOREVER)
+    answer = ask(NewToken, "add_token", user=owner, label=label, scope=scope, service=service, seconds=seconds)
     if json:
         print_json(answer)
         return
@@ -234,4 +232,4 @@ def revoke(
     json: Json = False,
 ) -> None:
     """End a token for good."""
-    _done(ask(Done, "revoke_token", id=number), json)
+    print_done(ask(Done, "revoke_token", id=number), json)

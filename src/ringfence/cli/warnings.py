@@ -13,10 +13,9 @@ import typer
 from ringfence.alert.alerting import load_alerting
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.wording import title
-from ringfence.alert_commands import WarningList
+from ringfence.alert_answers import WarningList
 from ringfence.cli import tables
-from ringfence.cli.app import Json, Note, app, ask, print_json, text_of
-from ringfence.cli.guard import For
+from ringfence.cli.app import For, Json, Note, app, ask, print_json, text_of
 from ringfence.ledger import AlertingRevision, Delivery, Mute
 from ringfence.model import Alert
 from ringfence.render import local_time, plural, safe
