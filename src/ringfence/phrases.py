@@ -73,6 +73,10 @@ def _state(_: _Noted) -> None:
     _("the guard is not running (%(path)s): start it with 'ringfence run'")
     _("%(path)s: the guard does not answer")
     _("%(path)s: the guard went away before it answered")
+    _("too many pages listen at once; this one does not update by itself")
+    _("[web] countries = %(path)s: %(why)s; addresses are shown without country and network")
+    _("is broken: %(problem)s")
+    _("is no database of this kind: %(problem)s")
 
 
 def _logs(_: _Noted) -> None:
@@ -159,6 +163,7 @@ def _refused(_: _Noted) -> None:
     _("no change %(number)s is on trial: it was kept")
     _("no change %(number)s is on trial: it was undone")
     _("revision %(now)s came into force meanwhile, not %(of)s")
+    _("a policy of more than %(count)s KiB can't be edited here; use the command line")
     _("there is a user %(user)s already; see 'ringfence user list'")
     _("log in first")
     _("the role %(role)s may not do this")
@@ -195,6 +200,21 @@ def _explained(_: _Noted) -> None:
         "%(count)s attempt fired it; %(counted)s of %(needed)s since",
         "%(count)s attempts fired it; %(counted)s of %(needed)s since",
     )
+
+
+def _changed(_: _Noted) -> None:
+    """What one policy has other than another: `policy_text.difference`; values stand there as they are typed."""
+    _("service %(service)s: switched off")
+    _("service %(service)s: switched on")
+    _("whitelist: %(entry)s added")
+    _("whitelist: %(entry)s removed")
+    _("rule %(rule)s for %(service)s: added: %(brief)s")
+    _("rule %(rule)s for %(service)s: removed")
+    _("rule %(rule)s: added: %(brief)s")
+    _("rule %(rule)s: removed")
+    _("rules for %(service)s: in another order")
+    _("rules: in another order")
+    _("limits: %(change)s")
 
 
 def _typed(_: _Noted) -> None:
@@ -234,11 +254,12 @@ def _compared(_: _Noted) -> None:
 
 def _about(_: _Noted) -> None:
     """A sentence of these with what it is about before it. The last: much has this shape."""
+    _("rule %(rule)s: %(change)s")
     _("%(about)s: %(why)s")
 
 
 _PARTS: Final[tuple[Callable[[_Noted], None], ...]] = (
-    _state, _logs, _done, _refused, _explained, _compared, _typed, _about,
+    _state, _logs, _done, _refused, _changed, _explained, _compared, _typed, _about,
 )  # fmt: skip
 _VALUE: Final = re.compile(r"%\((\w+)\)s")
 _NUMBER: Final = r"[0-9][0-9,]*"

@@ -51,11 +51,11 @@ class Words:
         """Texts in `language` as far as they are translated."""
         return cls(translations(language, locale), zone, language)
 
-    def __call__(self, text: str, **values: object) -> str:
+    def __call__(self, text: str, /, **values: object) -> str:
         """`text` translated, its %(names)s filled in: called `_`, which makes it known to who collects the texts."""
         return _filled(self._translation.gettext(text), text, values)
 
-    def ngettext(self, one: str, many: str, count: float, **values: object) -> str:
+    def ngettext(self, one: str, many: str, count: float, /, **values: object) -> str:
         """The same for a text that depends on a number, which is told as %(count)s."""
         whole = int(count) if float(count).is_integer() else 2
         values = {"count": self.number(count), **values}
@@ -119,7 +119,8 @@ class Words:
             return _("forever")
         sign, left = ("-", -seconds) if seconds < 0 else ("", seconds)
         if left < 1:
-            return self._of_unit("s", 0) if left < 0.001 else sign + _("%(number)sms", number=f"{left * 1000:.0f}")
+            thousandths = round(left * 1000)
+            return sign + _("%(number)sms", number=thousandths) if thousandths else self._of_unit("s", 0)
         whole, parts = round(left), list[str]()
         for unit, size in _UNITS:
             count, whole = divmod(whole, size)

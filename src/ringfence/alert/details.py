@@ -85,7 +85,7 @@ def _why(alert: Alert, facts: Facts, _: Words) -> list[Line]:
 
 def _changes(facts: Facts, _: Words) -> str:
     changes, more = facts.names("changes"), facts.number("more") or 0
-    told = [harmless(one, 200) for one in changes[:MOST_CHANGES]]
+    told = [harmless(in_words(one, _), 200) for one in changes[:MOST_CHANGES]]
     more += max(0, len(changes) - MOST_CHANGES)
     if more:
         told.append(_.ngettext("and %(count)s more line", "and %(count)s more lines", more))
