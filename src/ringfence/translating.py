@@ -36,6 +36,12 @@ def languages(locale: Path = LOCALE) -> tuple[str, ...]:
     return (ENGLISH_NAME, *(path.parent.parent.name for path in sorted(locale.glob(f"*/LC_MESSAGES/{DOMAIN}.mo"))))
 
 
+def own_name(language: str) -> str:
+    """What a language is called by those who speak it: "English", "Deutsch"."""
+    _ = Words.of(language)
+    return _("English")  # The name of the language that this is translated into, in that language.
+
+
 class Words:
     """Texts, numbers and lengths of time in one language, points in time in one zone."""
 

@@ -18,7 +18,7 @@ from ringfence.durations import parse_duration
 from ringfence.phrases import in_words
 from ringfence.policy_grid import Cell
 from ringfence.render import safe
-from ringfence.translating import ENGLISH_NAME, Words
+from ringfence.translating import ENGLISH_NAME, Words, own_name
 from ringfence.web.charts import Line
 
 
@@ -65,7 +65,7 @@ class Shown:
             "plain": plain, "address_path": address_path, "when": self.when, "left": self.left, "number": self.number,
             "size": words.size, "duration": words.duration, "service": words.service, "author": words.author,
             "cause": words.cause, "said": self.said, "named": self.named, "rate": self.rate,
-            "begin": begin, "brief": self.brief,
+            "begin": begin, "brief": self.brief, "language": own_name,
         }  # fmt: skip
 
     def when(self, value: str | float | None, empty: str = "") -> Markup:
