@@ -230,6 +230,8 @@ def _typed(_: _Noted) -> None:
     _("must be yes or no")
     _("must be an address, a network or a host name")
     _("must be an address or a network")
+    _("%(text)s must be an address, a network or a host name")
+    _("%(text)s has bits set beyond its prefix: the network is %(network)s")
     _("has bits set beyond its prefix: the network is %(network)s")
     _("must not name an interface")
     _("must be a name of 1 to 32 of a-z, 0-9, _ and -")
@@ -255,7 +257,7 @@ def _compared(_: _Noted) -> None:
 
 
 def _about(_: _Noted) -> None:
-    """A sentence of these with what it is about before it. The last: much has this shape."""
+    """What a change is of, and a sentence of these with what it is about before it."""
     _("rule %(rule)s: %(change)s")
     _("%(about)s: %(why)s")
 
@@ -271,11 +273,13 @@ _INNER: Final = frozenset({"why", "what", "mode", "verdict", "services", "logs",
 
 @functools.cache
 def _known() -> tuple[tuple[re.Pattern[str], Shape], ...]:
-    """Every shape with an expression for it, and one for each of its numbers."""
+    """Every shape with an expression for it, and one for each of its numbers; those that say most come first."""
     noted = _Noted()
     for part in _PARTS:
         part(noted)
-    return tuple((re.compile(_expression(text), re.DOTALL), shape) for shape in noted.shapes for text in shape)
+    texts = [(text, shape) for shape in noted.shapes for text in shape]
+    texts.sort(key=lambda one: -len(_VALUE.sub("", one[0])))
+    return tuple((re.compile(_expression(text), re.DOTALL), shape) for text, shape in texts)
 
 
 def _expression(text: str) -> str:
