@@ -10,6 +10,7 @@ from ringfence.barrier import Barrier
 from ringfence.errors import RingfenceError
 from ringfence.heard import Heard
 from ringfence.ledger.trials import BanUndo, LockdownUndo, PolicyUndo
+from ringfence.model import Position
 from ringfence.orders import is_or_holds
 from ringfence.passwords import check_strength
 from ringfence.phrases import _VALUE, _known, _value, in_words
@@ -55,6 +56,16 @@ def test_values_are_told_as_is_usual_in_the_language() -> None:
     )
 
 
+def test_a_sentence_within_a_sentence_is_told_too() -> None:
+    assert german(
+        "192.0.2.9 is banned from sip, all services until 2026-02-03 05:05:06 CET "
+        "(recorded only, monitor mode (by the settings): nothing is blocked)"
+    ) == (
+        "192.0.2.9 ist für sip, alle Dienste gesperrt bis 2026-02-03 05:05:06 CET "
+        "(nur aufgezeichnet, Beobachtungsmodus (laut Einstellungen): nichts wird gesperrt)"
+    )
+
+
 def test_what_has_no_known_shape_stays_as_it_is() -> None:
     for text in ("nft: Operation not supported", "no such thing", "", "a" * 2000, "ban"):
         assert in_words(text, GERMAN) == text
@@ -75,7 +86,7 @@ def test_the_state_of_the_guard_is_known() -> None:
 def test_what_is_heard_of_a_log_is_known() -> None:
     heard = Heard("/var/log/asterisk/full")
     for moment in (0.0, 600.0, 7200.0):
-        heard.take(Chunk(heard.source, b"x\n", 1, 2, True, moment), [], 1)
+        heard.take(Chunk(heard.source, b"x\n", 1, Position(source=heard.source), True, moment), [], 1)
     heard.named = 2
     notices = [german(one) for one in heard.notices(7200.0 * 100)]
     assert [one.partition(": ")[0] for one in notices] == [heard.source] * 2

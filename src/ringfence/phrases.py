@@ -266,7 +266,9 @@ _PARTS: Final[tuple[Callable[[_Noted], None], ...]] = (
     _state, _logs, _done, _refused, _changed, _explained, _compared, _typed, _about,
 )  # fmt: skip
 _VALUE: Final = re.compile(r"%\((\w+)\)s")
-_NUMBER: Final = r"[0-9][0-9,]*"
+_NUMBERS: Final = frozenset({"count", "counted", "needed"})
+_FORMS: Final = {**dict.fromkeys(_NUMBERS, "[0-9][0-9,]*"), "date": "[^()]+?"}
+"""What a value looks like, where that tells shapes apart."""
 _INNER: Final = frozenset({"why", "what", "mode", "verdict", "services", "logs", "bans", "more", "least", "most"})
 """Values that may be such sentences themselves."""
 
@@ -285,7 +287,7 @@ def _known() -> tuple[tuple[re.Pattern[str], Shape], ...]:
 def _expression(text: str) -> str:
     pieces = _VALUE.split(text)
     literal, names = pieces[::2], pieces[1::2]
-    values = [f"(?P<{name}>{_NUMBER if name in ('count', 'counted', 'needed') else '.+?'})" for name in names]
+    values = [f"(?P<{name}>{_FORMS.get(name, '.+?')})" for name in names]
     return "".join(piece for pair in zip(map(re.escape, literal), [*values, ""], strict=True) for piece in pair)
 
 
@@ -313,7 +315,7 @@ def in_words(sentence: str, _: Words, depth: int = 0) -> str:
 
 def _value(name: str, text: str, _: Words, depth: int) -> str:
     """A value of a sentence in the reader's language: a number, a length of time, a name, or a sentence again."""
-    if name in ("count", "counted", "needed"):
+    if name in _NUMBERS:
         return _.number(int(text.replace(",", "")))
     if name.startswith("time"):
         try:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from alert.test_wording import TOLD
-from alert_examples import attack, digest, fired, many, one
+from alert_examples import TOLD, attack, digest, fired, many, one
 from ringfence.alert.harmless import _GSM, _GSM_DOUBLE, columns, short_line
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.message import Message

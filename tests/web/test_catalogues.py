@@ -29,8 +29,9 @@ def messages(found: Catalog) -> Iterator[Message]:
     return (message for message in found if message.id)
 
 
-def forms(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else tuple(text)
+def forms(text: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+    """A text; or the one for one thing, and those for several."""
+    return (text,) if isinstance(text, str) else tuple(text or ())
 
 
 def test_there_is_english_and_german() -> None:

@@ -106,9 +106,9 @@ class MailSettings(Struct, frozen=True, kw_only=True):
         Doc('"standard": text and HTML; "short": one line of at most 160 characters, for an SMS gateway.',
             choice("standard", "short")),
     ] = "standard"  # fmt: skip
-    language: Annotated[
-        str, Doc("The language of the words, one of those that there are.", choice(*languages()))
-    ] = ENGLISH_NAME
+    language: Annotated[str, Doc("The language of the words, one of those that there are.", choice(*languages()))] = (
+        ENGLISH_NAME
+    )
     quiet: Annotated[
         Hours | None,
         Doc("Hours in which only the grave is told; the rest waits for their end.", maybe(hours())),
