@@ -1,4 +1,4 @@
-"""A warning's facts read with nothing taken for granted; the words to tell them with are those of the page, too."""
+"""A warning's facts, read with nothing taken for granted; the words to tell them with are those of the page, too."""
 
 from __future__ import annotations
 
