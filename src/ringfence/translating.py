@@ -148,11 +148,6 @@ class Words:
             return _.ngettext("%(number)sm", "%(number)sm", count, number=count)
         return _.ngettext("%(number)ss", "%(number)ss", count, number=count)
 
-    def ban_length(self, seconds: float) -> str:
-        """How long somebody is banned, as the end of a sentence: "for 2h", "for good"."""
-        _ = self
-        return _("for good") if seconds == math.inf else _("for %(length)s", length=self.duration(seconds))
-
     # ---- names
 
     def service(self, name: str) -> str:
@@ -185,6 +180,11 @@ class Words:
 
     def cause(self, cause: str) -> str:
         """Why an attempt failed, or what a ban was for, where that is one of the usual causes; else as it is."""
+        return self._causes.get(cause, cause)
+
+    @functools.cached_property
+    def _causes(self) -> dict[str, str]:
+        # Looked up once: a page has hundreds of rows.
         _ = self
         return {
             "wrong password": _("wrong password"), "unknown account": _("unknown account"), "probe": _("probe"),
@@ -192,7 +192,7 @@ class Words:
             "no credentials": _("no credentials"), "forbidden": _("forbidden"),
             "too many attempts": _("too many attempts"), "account disabled": _("account disabled"),
             "wrong code": _("wrong code"), "unknown token": _("unknown token"), "by hand": _("by hand"),
-        }.get(cause, cause)  # fmt: skip
+        }  # fmt: skip
 
 
 ENGLISH: Final = Words()
