@@ -7,7 +7,9 @@ step is one small transaction, and the guard waits for nothing that the sender w
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, cast
 
 from msgspec import Struct
 
@@ -15,8 +17,8 @@ from ringfence.alert.alerting import load_alerting
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.plan import Step
 from ringfence.alert.trust import only_for_root
-from ringfence.control import Caller, command
-from ringfence.errors import NotFoundError, RingfenceError, SettingsError
+from ringfence.control import Caller, Method, command
+from ringfence.errors import NotFoundError, RefusedError, RingfenceError, SettingsError
 from ringfence.guard import Guard
 from ringfence.ledger import AlertingRevision, Delivery, Mute
 from ringfence.model import Alert
@@ -133,7 +135,7 @@ class AlertCommands:
         if channel == "mail":
             if recipient:
                 load_alerting(f"[mail]\nrecipients = [{recipient!r}]\n", "mail test")  # is it an address at all?
-            to = (recipient,) if recipient else alerting.mailed("", "").recipients
+            to = (recipient,) if recipient else alerting.recipients("", "")
             if not to:
                 raise RingfenceError("there is no recipient: name one, or set [mail] recipients (ringfence mail apply)")
         else:
@@ -159,25 +161,41 @@ class AlertCommands:
         return self.guard.ledger.deliveries(before=before, limit=max(1, min(limit, MOST_LISTED)))
 
 
+def _by_the_sender(method: Method) -> Method:
+    """A command of the sender that the guard itself started: nobody else knows what became of a message.
+
+    Its number tells: no other process can have that before the guard has seen its end.
+    """
+
+    @wraps(method)
+    def checked(self: SenderCommands, caller: Caller, **arguments: Any) -> Any:
+        if caller.pid != self.sender():
+            raise RefusedError("only the process that sends warnings may say that; the guard starts it itself")
+        return method(self, caller, **arguments)
+
+    return command(cast(Method, checked))
+
+
 class SenderCommands:
-    """What the sender asks and tells; see `ledger.outbox` for the order of things."""
+    """What the sender, now the process `sender()`, asks and tells; see `ledger.outbox` for the order of things."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, sender: Callable[[], int | None]) -> None:
         self.guard = guard
+        self.sender = sender
 
-    @command
+    @_by_the_sender
     def sender_begins(self, caller: Caller) -> list[Delivery]:
         """A sender starts: what was being handed over when the last one ended is not sent again; returns it."""
         guard = self.guard
         guard.sender_trouble = ""
         return guard.ledger.interrupted(guard.clock())
 
-    @command
+    @_by_the_sender
     def sender_trouble(self, caller: Caller, *, trouble: str) -> None:
         """What keeps the sender from its work; empty: nothing (any more)."""
         self.guard.sender_trouble = trouble[:500]
 
-    @command
+    @_by_the_sender
     def take(self, caller: Caller, *, steps: list[Step]) -> int:
         """Put into the outbox what is due; returns how many steps were carried out, the others came too late."""
         ledger, now, done = self.guard.ledger, self.guard.clock(), 0
@@ -191,17 +209,17 @@ class SenderCommands:
                 ))  # fmt: skip
         return done
 
-    @command
+    @_by_the_sender
     def mark(self, caller: Caller, *, id: int) -> bool:
         """From now on the message may have been taken over; False: it must not be sent."""
         return self.guard.ledger.mark_delivery(id, self.guard.clock())
 
-    @command
+    @_by_the_sender
     def retry(self, caller: Caller, *, id: int, due: float, answer: str) -> None:
         """The message was not taken over, and is tried again when due."""
         self.guard.ledger.retry_delivery(id, due, answer)
 
-    @command
+    @_by_the_sender
     def ended(self, caller: Caller, *, id: int, state: Literal["sent", "failed", "unclear"], answer: str) -> None:
         """The message is at its end."""
         guard = self.guard
@@ -212,14 +230,14 @@ class SenderCommands:
                 f"{delivery.channel}: a message{to} {'was given up' if state == 'failed' else 'may be lost'}: {answer}"
             )
 
-    @command
+    @_by_the_sender
     def digest(self, caller: Caller, *, subject: str, period: str, since: float, until: float) -> bool:
         """A summary is due; False when it was made already."""
         facts = {"period": period, "since": since, "until": until}
         now = self.guard.clock()
         return self.guard.ledger.note_once(Alert(time=now, kind="digest", subject=subject, facts=facts), now)
 
-    @command
+    @_by_the_sender
     def advance(self, caller: Caller, *, channel: str, kind: str, before: int, upto: int) -> bool:
         """Go on in what a channel is told line by line; False: somebody else did."""
         return self.guard.ledger.advance(channel, kind, before, upto)

@@ -27,7 +27,7 @@ ANEW: Final = 75
 
 
 class ChildProcess:
-    """Keeps `ringfence COMMAND` running. `trouble` says why it is not, if so.
+    """Keeps `ringfence COMMAND` running, as the process `pid`. `trouble` says why it is not, if so.
 
     `title` is what people call it; a line that begins with `ready` says that it is at work. It runs only while
     `wanted` says so, which is asked again after `look`.
@@ -38,6 +38,7 @@ class ChildProcess:
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.trouble = ""
+        self.pid: int | None = None
         self._command = [sys.executable, "-m", "ringfence", command]
         if settings.origin != "defaults":
             self._command += ["--config", settings.origin]
@@ -79,7 +80,7 @@ class ChildProcess:
             *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, env=environment, limit=1 << 16,
         )  # fmt: skip
-        last = ""
+        self.pid, last = process.pid, ""
         try:
             assert process.stdout is not None
             while line := await _line(process.stdout):
@@ -90,6 +91,7 @@ class ChildProcess:
             await process.wait()
         finally:
             await _end(process)
+            self.pid = None
         return process.returncode or 0, last if process.returncode else ""
 
 

@@ -68,9 +68,10 @@ class Daemon:
         settings = self.guard.settings
         sets = (
             Commands, BanCommands, CanaryCommands, LiveCommands, PeopleCommands, ReportCommands, TrialCommands,
-            AlertCommands, SenderCommands,
+            AlertCommands,
         )  # fmt: skip
-        table = Table(*(commands(self.guard) for commands in sets))
+        sender = self._sender()
+        table = Table(*(commands(self.guard) for commands in sets), SenderCommands(self.guard, lambda: sender.pid))
         page = unprivileged.identity(settings.web.user, settings.control.group)
         server = ControlServer(
             settings.control.socket, table, group=settings.control.group,
@@ -84,31 +85,30 @@ class Daemon:
             if self._page_somewhere:
                 invite_first(self.guard)
             self._notifier.tell("READY=1")
-            await self._work()
+            await self._work(sender)
         finally:
             # The loop takes its handlers with it: a second signal would cut the tidy end short.
             signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
             self._notifier.tell("STOPPING=1")
             await server.close()
 
-    async def _work(self) -> None:
+    def _sender(self) -> ChildProcess:
+        guard = self.guard
+        found = ChildProcess(
+            guard.settings, guard.say, "alert", "who sends warnings", "warnings are sent",
+            lambda: guard.alerting.tells(),
+        )  # fmt: skip
+        guard.alerting_changed = found.look
+        return found
+
+    async def _work(self, sender: ChildProcess) -> None:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._pump(), self._tick(), self._every_minute(), self._keep_kernel(), self._keep_names(),
-            self._ask_names(), self._watchdog(), self._keep_trials(), self.guard.canary.keep(),
+            self._ask_names(), self._watchdog(), self._keep_trials(), self.guard.canary.keep(), sender.run(),
         ]  # fmt: skip
         guard = self.guard
         if self._with_page:
             jobs.append(ChildProcess(guard.settings, guard.say, "web", "the page", "page ").run())
-        sender = ChildProcess(
-            guard.settings,
-            guard.say,
-            "alert",
-            "who sends warnings",
-            "warnings are sent",
-            lambda: guard.alerting.tells(),
-        )
-        guard.alerting_changed = sender.look
-        jobs.append(sender.run())
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(job) for job in jobs]

@@ -34,14 +34,46 @@ recipients = ["4930123@sms.example.org"]
 
 def test_what_is_not_overridden_is_inherited_and_the_most_special_wins() -> None:
     alerting = load_alerting(TEXT, "x")
-    plain = alerting.mailed("rule", "ssh")
-    assert (plain.recipients, plain.interval, plain.quiet, plain.body) == (
-        ("all@example.org",), 600.0, (22 * 60, 7 * 60), "standard",
-    )  # fmt: skip
-    assert alerting.mailed("rule", "sip").recipients == ("voice@example.org",)
-    assert alerting.mailed("attack", "ssh").interval == 0.0 and alerting.mailed("attack", "ssh").quiet is None
-    special = alerting.mailed("attack", "sip")
-    assert (special.recipients, special.body, special.interval) == (("4930123@sms.example.org",), "short", 0.0)
+    assert alerting.recipients("rule", "ssh") == ("all@example.org",)
+    plain = alerting.manner("rule", "ssh", "all@example.org")
+    assert (plain.interval, plain.quiet, plain.body) == (600.0, (22 * 60, 7 * 60), "standard")
+    assert alerting.recipients("rule", "sip") == ("voice@example.org",)
+    attack = alerting.manner("attack", "ssh", "all@example.org")
+    assert attack.interval == 0.0 and attack.quiet is None
+    assert alerting.recipients("attack", "sip") == ("4930123@sms.example.org",)
+    special = alerting.manner("attack", "sip", "4930123@sms.example.org")
+    assert (special.body, special.interval) == ("short", 0.0)
+
+
+def test_one_recipient_is_told_in_a_manner_of_its_own() -> None:
+    """A telephone gets short messages of what others read in full; where several fit, that for the kind, too, wins."""
+    alerting = load_alerting(
+        """
+        [mail]
+        recipients = ["boss@example.org", "4930123@sms.example.org"]
+        interval = "1h"
+        [[mail_for]]
+        kind = "attack"
+        interval = "5m"
+        [[mail_for]]
+        to = "4930123@sms.example.org"
+        kind = "lockdown"
+        interval = "none"
+        [[mail_for]]
+        to = "4930123@sms.example.org"
+        body = "short"
+        interval = "15m"
+        """,
+        "x",
+    )
+    sms = "4930123@sms.example.org"
+    assert alerting.recipients("attack", "") == ("boss@example.org", sms)
+    for kind, recipient, body, interval in (
+        ("rule", "boss@example.org", "standard", 3600.0), ("attack", "boss@example.org", "standard", 300.0),
+        ("rule", sms, "short", 900.0), ("attack", sms, "short", 900.0), ("lockdown", sms, "short", 0.0),
+    ):  # fmt: skip
+        manner = alerting.manner(kind, "", recipient)
+        assert (manner.body, manner.interval) == (body, interval), (kind, recipient)
 
 
 def test_recipients_stand_in_a_file_too(tmp_path: Path) -> None:
@@ -49,10 +81,10 @@ def test_recipients_stand_in_a_file_too(tmp_path: Path) -> None:
     file.write_text("# on duty\nann@example.org\nbob@example.org  # until May\n\n")
     alerting = load_alerting(f'[mail]\nrecipients = "boss@example.org"\nrecipients_file = "{file}"\n', "x")
     assert alerting.tells()
-    assert alerting.mailed("rule", "").recipients == ("boss@example.org", "ann@example.org", "bob@example.org")
+    assert alerting.recipients("rule", "") == ("boss@example.org", "ann@example.org", "bob@example.org")
     file.write_text("ann@example.org\nBcc: eve@example.org\n")
     with pytest.raises(SettingsError, match="line 2: must be a mail address"):
-        alerting.mailed("rule", "")
+        alerting.recipients("rule", "")
 
 
 @pytest.mark.parametrize(
@@ -69,6 +101,7 @@ def test_recipients_stand_in_a_file_too(tmp_path: Path) -> None:
         ('[mail]\nuser = "me"', "needs a password"),
         ('[mail]\nuser = "me"\npassword = "x"', "unencrypted"),
         ("[[mail_for]]\nrecipients = []", "neither kind nor service"),
+        ('[[mail_for]]\nto = "a@b"\nrecipients = ["c@d"]', "no. 1: with `to`"),
         ('[[mail_for]]\nkind = "atack"', 'nearest: "attack"'),
         ('[[channel]]\ntype = "webhook"', "each channel needs one of its own"),
         ('[[channel]]\nname = "a"\ntype = "webhook"', "url: is missing"),
@@ -87,11 +120,8 @@ def test_what_can_not_be_used_is_said_with_its_place(text: str, said: str) -> No
 def test_without_recipients_and_channels_nobody_is_told() -> None:
     assert not load_alerting("", "x").tells()
     assert load_alerting("[journal]\nbans = true", "x").tells()
-    assert (
-        not load_alerting('[mail]\nrecipients = ["a@b"]\n[[mail_for]]\nkind = "rule"\nrecipients = []', "x")
-        .mailed("rule", "sip")
-        .recipients
-    )
+    silent = load_alerting('[mail]\nrecipients = ["a@b"]\n[[mail_for]]\nkind = "rule"\nrecipients = []', "x")
+    assert not silent.recipients("rule", "sip")
 
 
 def test_the_example_file_holds_every_setting_and_can_be_applied_as_it_is() -> None:

@@ -31,7 +31,6 @@ def run(minutes: Sequence[int], usual: float = 3, level: Level | None = None) ->
 def test_a_steady_rate_begins_it_after_three_minutes_and_quiet_ends_it() -> None:
     level = Level()
     assert run([2] * 20 + [30] * 40 + [2] * 20, level=level) == [(23, "began"), (69, "ended")]
-    assert level.state.attempts == 30 * 40 + 2 * 9
     assert level.state.since == (START + 20) * 60
 
 
@@ -72,22 +71,20 @@ def test_a_restart_changes_nothing(minutes: list[int], cut: int) -> None:
     assert told == run(minutes)
 
 
-def test_feeding_more_often_or_after_a_pause_counts_nothing_twice() -> None:
+def test_feeding_more_often_or_after_a_pause_tells_nothing_twice() -> None:
     minutes = [50] * 60
     level = Level()
-    for number in (10, 10, 10.4, 20, 20.9, 45, 60):
-        level.feed((START + number) * 60, minutes[: int(number)], 3)
-    assert level.state.on and level.state.attempts == 50 * 60
+    told = [level.feed((START + number) * 60, minutes[: int(number)], 3) for number in (10, 10, 10.4, 20, 20.9, 45, 60)]
+    assert told == ["began", *[None] * 6] and level.state.since == START * 60
 
 
-def test_a_clock_set_back_neither_counts_nor_ends_anything() -> None:
+def test_a_clock_set_back_ends_nothing() -> None:
     level = Level()
     run([100] * 20, level=level)
-    before = level.state
-    assert level.feed((START + 5) * 60, [100] * 10, 3) is None
-    assert level.state.on and level.state.attempts == before.attempts
-    assert level.feed((START + 6) * 60, [100] * 10, 3) is None
-    assert level.state.attempts == before.attempts + 100
+    since = level.state.since
+    for minute in (5, 6):
+        assert level.feed((START + minute) * 60, [0] * 10, 3) is None
+        assert level.state.on and level.state.since == since
 
 
 def hours(values: Iterable[int], end: int) -> dict[int, int]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -33,6 +36,14 @@ HOST = "gate.example.org"
 NOW = 1_795_744_800.0
 PASSWORD = "correct horse"
 MOST = 60_000
+FULL, SLOW = 2525, 2526
+SERVICES = f"""
+{FULL} inet n - y - - smtpd
+  -o queue_minfree=1000000000000000
+{SLOW} inet n - y - - smtpd
+  -o smtpd_delay_reject=no
+  -o smtpd_recipient_restrictions=sleep,60,reject
+"""
 MESSAGE = Message(
     subject="sip: 192.0.2.1 gesperrt — Grüße\r\nBcc: x@example.com",
     text="Die Regel flood hat gefeuert:\n.\n..\nFrom here it goes on, " + "x" * 40 + "\n",
@@ -57,7 +68,7 @@ def net(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> I
             "smtpd_tls_security_level = may", "smtpd_tls_auth_only = yes",
             "smtpd_tls_cert_file = /etc/postfix/lab.pem", "smtpd_tls_key_file = /etc/postfix/lab.key",
         )  # fmt: skip
-        with Postfix(one, settings=settings):
+        with Postfix(one, settings=settings, services=SERVICES):
             yield one
 
 
@@ -114,6 +125,8 @@ def test_with_starttls_and_a_login_it_is_encrypted_and_signed_for(net: Net, cert
         ({"message": Message(subject="s", text="x" * 70 + "\n" + "y\n" * MOST)}, "failed", "MAIL FROM: 552 5.3.4 "),
         ({"security": "starttls"}, "later", ":25: STARTTLS: the certificate is not right: self-signed certificate"),
         ({"security": "tls"}, "later", ":25: TLS and greeting: TLS failed: "),
+        ({"port": FULL}, "later", f":{FULL}: MAIL FROM: 452 4.3.1 Insufficient system storage"),
+        ({"port": SLOW, "timeout": 2.0}, "later", f":{SLOW}: RCPT TO: no answer within "),
         ({"port": 26}, "later", ":26: connecting: connection refused"),
     ],
 )
@@ -122,6 +135,23 @@ def test_what_postfix_refuses_is_told_in_its_own_words_and_never_marked(
 ) -> None:
     outcome, marked = handed(net, **changed)
     assert (outcome.state, marked) == (state, 0) and said in outcome.answer, outcome
+
+
+def test_a_postfix_that_dies_while_it_is_spoken_to_gets_the_mail_later(net: Net) -> None:
+    log = net.server.path("/var/log/mail.log")
+    said = log.stat().st_size
+
+    def kill() -> None:
+        until(lambda: ": connect from " in log.read_text()[said:], what="a connection; see mail.log")
+        for pid in net.server.processes():
+            if Path(f"/proc/{pid}/comm").read_text() == "smtpd\n":
+                os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    outcome, marked = handed(net, port=SLOW)
+    killer.join()
+    assert (outcome.state, marked) == ("later", 0) and outcome.answer.endswith(": connection lost"), outcome
 
 
 def test_a_wrong_password_is_told_and_tried_again_later(net: Net, certificate: Certificate) -> None:

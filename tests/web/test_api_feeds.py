@@ -182,6 +182,7 @@ def blocks(answer: httpx.Response, count: int) -> list[dict[str, str]]:
 
 def test_a_stream_goes_on_after_the_event_that_was_seen_last(site: Site, reader: httpx.Client) -> None:
     with site.token("operator", "report", service="pop3") as program:
+        report(program, address="198.51.100.179")
         newest = reader.get(f"{V1}/events", params={"limit": 1}).json()["rows"][0]["id"]
         for n in range(4):
             report(program, address=f"198.51.100.{180 + n}")

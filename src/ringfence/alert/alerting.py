@@ -34,10 +34,9 @@ TABLES: Final[dict[str, type[Struct]]] = {
 MOST_CHANNELS: Final = 50
 
 
-class MailFor(Struct, frozen=True, kw_only=True):
-    """How warnings of one kind and service are mailed, everything inherited filled in."""
+class Manner(Struct, frozen=True, kw_only=True):
+    """How somebody is mailed of one kind and service, everything inherited filled in."""
 
-    recipients: tuple[str, ...]
     sender: str
     interval: float
     body: str
@@ -61,24 +60,36 @@ class Alerting(Struct, frozen=True, kw_only=True):
             one.recipients or one.recipients_file for one in self.mail_for
         ))  # fmt: skip
 
-    def mailed(self, kind: str, service: str) -> MailFor:
-        """How a warning of `kind` about `service` (empty: none in particular) is mailed. Reads recipients' files.
+    def recipients(self, kind: str, service: str) -> tuple[str, ...]:
+        """Who is mailed of a warning of `kind` about `service` (empty: none in particular). Reads recipients' files.
 
         Raises SettingsError when such a file can't be used.
         """
+        values = self._inherited(kind, service, "")
+        listed = _listed(values["recipients_file"]) if values["recipients_file"] is not None else ()
+        return tuple(dict.fromkeys((*values["recipients"], *listed)))
+
+    def manner(self, kind: str, service: str, recipient: str) -> Manner:
+        """How `recipient` is mailed of such a warning."""
+        values = self._inherited(kind, service, recipient)
+        return Manner(
+            sender=values["sender"], interval=values["interval"], body=values["body"], language=values["language"],
+            quiet=values["quiet"] or None,
+        )  # fmt: skip
+
+    def _inherited(self, kind: str, service: str, recipient: str) -> dict[str, Any]:
         values: dict[str, Any] = structs.asdict(self.mail)
-        fitting = [one for one in self.mail_for if _fits(one.kind, kind) and _fits(one.service, service)]
-        for one in sorted(fitting, key=lambda one: 2 * bool(one.kind) + bool(one.service)):
+        fitting = [
+            one
+            for one in self.mail_for
+            if _fits(one.kind, kind) and _fits(one.service, service) and _fits(one.to, recipient)
+        ]
+        for one in sorted(fitting, key=lambda one: (bool(one.to), bool(one.kind), bool(one.service))):
             given = {key: value for key, value in structs.asdict(one).items() if value is not None}
             if "recipients" in given or "recipients_file" in given:
                 given = {"recipients": (), "recipients_file": None} | given
             values |= given
-        listed = _listed(values["recipients_file"]) if values["recipients_file"] is not None else ()
-        return MailFor(
-            recipients=tuple(dict.fromkeys((*values["recipients"], *listed))), sender=values["sender"],
-            interval=values["interval"], body=values["body"], language=values["language"],
-            quiet=values["quiet"] or None,
-        )  # fmt: skip
+        return values
 
     def wants(self, channel: ChannelSettings, kind: str, service: str) -> bool:
         """Whether `channel` is told of such warnings."""
@@ -93,10 +104,7 @@ def load_alerting(text: str, origin: str) -> Alerting:
             unknown(f"{origin}:", key, TABLES, "table of settings of warnings")
     overrides = _list(origin, raw, "mail_for", MailOverride)
     for number, one in enumerate(overrides, 1):
-        if not one.kind and not one.service:
-            raise SettingsError(
-                f"{origin}: [[mail_for]] no. {number}: says neither kind nor service; [mail] is for all"
-            )
+        _check_override(f"{origin}: [[mail_for]] no. {number}", one)
     channels = _list(origin, raw, "channel", ChannelSettings)
     for number, channel in enumerate(channels, 1):
         _check_channel(f"{origin}: [[channel]] no. {number}", channel, [one.name for one in channels[: number - 1]])
@@ -124,6 +132,13 @@ def first_line(file: Any, origin: str) -> str:
     if not line:
         raise SettingsError(f"{origin} {file}: its first line is empty")
     return line
+
+
+def _check_override(where: str, override: MailOverride) -> None:
+    if not override.kind and not override.service and not override.to:
+        raise SettingsError(f"{where}: says neither kind nor service nor to; [mail] is for all")
+    if override.to and (override.recipients is not None or override.recipients_file is not None):
+        raise SettingsError(f"{where}: with `to` it is for mails of certain recipients, so it can't name others")
 
 
 def _check_channel(where: str, channel: ChannelSettings, before: list[str]) -> None:

@@ -142,13 +142,18 @@ class MailSettings(Struct, frozen=True, kw_only=True):
 
 
 class MailOverride(Struct, frozen=True, kw_only=True):
-    """What differs for some kinds of warnings, for some services, or both; what is not given is inherited.
+    """What differs for some kinds of warnings, some services, some recipients; what is not given is inherited.
 
-    Of several that fit, one with kind and service wins over one with a kind, that over one with a service.
+    Of several that fit, one for a recipient wins over one for a kind, and that over one for a service; one for more
+    of these wins over one for fewer of the same.
     """
 
     kind: Annotated[tuple[str, ...], Doc("The kinds it is for; none: every kind.", _KINDS)] = ()
     service: Annotated[tuple[str, ...], Doc("The services it is for; none: every service.", _SERVICES)] = ()
+    to: Annotated[
+        tuple[str, ...],
+        Doc("The recipients whose mails it is for; none: everybody's.", listed(mailbox(), single=True)),
+    ] = ()
     recipients: Annotated[
         tuple[str, ...] | None, Doc("Who is told instead; [] is nobody.", listed(mailbox(), single=True))
     ] = None

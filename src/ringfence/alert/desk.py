@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import Any, Final, Literal, TypeVar
 
-from ringfence.alert.alerting import Alerting, MailFor, first_line, load_alerting
+from ringfence.alert.alerting import Alerting, Manner, first_line, load_alerting
 from ringfence.alert.channels import secrets_of
 from ringfence.alert.compose import compose
 from ringfence.alert.declared import ChannelSettings
@@ -79,7 +79,7 @@ class Desk:
         self._begin = last.newest if last is not None else 0
         self.secrets = Secrets(self.alerting)
         self._client: Client | None = None
-        self._known: dict[tuple[str, str], MailFor] = {}
+        self._known: dict[tuple[str, str], tuple[str, ...]] = {}
         self._troubles = self.secrets.troubles
         self._told_trouble: str | None = None
         self._planned_for = -1
@@ -126,7 +126,7 @@ class Desk:
             self._troubles = list(self.secrets.troubles)
             here = datetime.fromtimestamp(now)
             wanted = steps(
-                self.alerting, self._ledger.told(), open_, self._ledger.pending, self._mailed, self._begin, now,
+                self.alerting, self._ledger.told(), open_, self._ledger.pending, self._recipients, self._begin, now,
                 here.hour * 60 + here.minute,
             )  # fmt: skip
             if wanted:
@@ -135,15 +135,14 @@ class Desk:
             self._tell_trouble("; ".join(dict.fromkeys(self._troubles)))
         return [one for one in open_ if one.state == "waiting" and one.due <= now]
 
-    def _mailed(self, kind: str, service: str) -> MailFor:
-        """How such a warning is mailed; where a file of recipients can't be read, to those that stood there before."""
+    def _recipients(self, kind: str, service: str) -> tuple[str, ...]:
+        """Who is mailed of such a warning; where a file of recipients can't be read, those that stood there before."""
         key = kind, service
         try:
-            self._known[key] = self.alerting.mailed(kind, service)
+            self._known[key] = self.alerting.recipients(kind, service)
         except SettingsError as error:
             self._troubles.append(str(error))
-        nobody = MailFor(recipients=(), sender="auto", interval=0.0, body="standard", language="en", quiet=None)
-        return self._known.get(key, nobody)
+        return self._known.get(key, ())
 
     def _tell_trouble(self, trouble: str) -> None:
         if trouble != self._told_trouble:
@@ -171,13 +170,14 @@ class Desk:
                 return one
         raise SettingsError(f"there is no channel {delivery.channel!r} any more")
 
-    def mailed(self, delivery: Delivery) -> MailFor:
+    def manner(self, delivery: Delivery) -> Manner:
         """How a mail is written: as for the first of its services."""
-        return self._mailed(delivery.kind, delivery.services[0] if delivery.services else "")
+        service = delivery.services[0] if delivery.services else ""
+        return self.alerting.manner(delivery.kind, service, delivery.recipient)
 
     def message(self, delivery: Delivery) -> Message:
         """The words of a message."""
-        ledger, how = self._ledger, self.mailed(delivery)
+        ledger, how = self._ledger, self.manner(delivery)
         body: Literal["standard", "short"] = "standard"
         language = "en"
         if delivery.channel == MAIL:

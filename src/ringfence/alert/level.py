@@ -31,13 +31,12 @@ Change = Literal["began", "ended"]
 class LevelState(Struct, frozen=True, kw_only=True):
     """What has to be kept across a restart; times are seconds UTC, minutes are numbered from 1970 on.
 
-    since: when the attack began that is `on`; attempts: how many since then; told: the minute after which it was told;
-    minute: the last one that was looked at.
+    since: when the attack began that is `on`; told: the minute after which it was told; minute: the last one that was
+    looked at.
     """
 
     on: bool = False
     since: float = 0.0
-    attempts: int = 0
     told: int = 0
     minute: int = -1
 
@@ -52,17 +51,14 @@ class Level:
     def feed(self, now: float, per_minute: Sequence[int], usual: float) -> Change | None:
         """What changed with the whole minutes before `now`.
 
-        per_minute: attempts in each of the last minutes, the newest last, END_MINUTES or more of them (all since it was
-        last fed, or what lies before is not in `attempts`); usual: attempts a minute. To be fed once a minute; more
-        often does no harm.
+        per_minute: attempts in each of the last minutes, the newest last, END_MINUTES or more of them; usual: attempts
+        a minute. To be fed once a minute; more often does no harm.
         """
         before, last = self.state, int(now // 60) - 1
         if last == before.minute:
             return None
         self.state = structs.replace(before, minute=last, told=min(before.told, last))
         if before.on:
-            fresh = per_minute[-(last - before.minute) :] if last > before.minute else ()
-            self.state = structs.replace(self.state, attempts=before.attempts + sum(fresh))
             if last - self.state.told < END_MINUTES or mean(per_minute, END_MINUTES) >= self.high(usual) / END_PART:
                 return None
             self.state = structs.replace(self.state, on=False)
@@ -70,9 +66,7 @@ class Level:
         if mean(per_minute, BEGIN_MINUTES) < self.high(usual):
             return None
         length = _run(per_minute, self.high(usual) / END_PART)
-        self.state = LevelState(
-            on=True, since=(last + 1 - length) * 60.0, attempts=sum(per_minute[-length:]), told=last, minute=last
-        )
+        self.state = LevelState(on=True, since=(last + 1 - length) * 60.0, told=last, minute=last)
         return "began"
 
     def high(self, usual: float) -> float:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ringfence.alert.alerting import Alerting, MailFor
+from ringfence.alert.alerting import Alerting
 from ringfence.alert.declared import Hours
 from ringfence.alert.kinds import KINDS
 from ringfence.ledger import Delivery, Pending, Told
@@ -57,12 +57,12 @@ class Addressee(Struct):
 
 def steps(
     alerting: Alerting, told: Mapping[tuple[str, str, str], Told], under_way: Iterable[Delivery],
-    pending: Callable[[str, int], Sequence[Pending]], mailed: Callable[[str, str], MailFor], begin: int, now: float,
-    minute: int,
+    pending: Callable[[str, int], Sequence[Pending]], recipients: Callable[[str, str], Sequence[str]], begin: int,
+    now: float, minute: int,
 ) -> list[Step]:  # fmt: skip
     """What is to be put into the outbox at `now`, which is `minute` of the day here.
 
-    `pending(kind, upto)` are the warnings after number `upto`; `mailed(kind, service)` how such are mailed; whoever
+    `pending(kind, upto)` are the warnings after number `upto`; `recipients(kind, service)` who is mailed such; whoever
     was never told of a kind is told of what came after warning `begin`.
     """
     found: list[Step] = []
@@ -74,7 +74,7 @@ def steps(
         services = [one.service for one in pending(kind, min(lowest, begin))]
         if not services:
             continue
-        for (channel, recipient), addressee in _addressees(alerting, kind, services, mailed).items():
+        for (channel, recipient), addressee in _addressees(alerting, kind, services, recipients).items():
             key = (channel, recipient, kind)
             before = told.get(key)
             upto = before.upto if before is not None else begin
@@ -120,14 +120,14 @@ def _step(
 
 
 def _addressees(
-    alerting: Alerting, kind: str, services: Iterable[str], mailed: Callable[[str, str], MailFor]
+    alerting: Alerting, kind: str, services: Iterable[str], recipients: Callable[[str, str], Sequence[str]]
 ) -> dict[Key, Addressee]:
     """Everybody who is told of `kind` about some of `services`; where these differ, the shorter wait counts."""
     found: dict[Key, Addressee] = {}
     for service in services:
-        how = mailed(kind, service)
-        for recipient in how.recipients:
-            _join(found, (MAIL, recipient), service, how.interval, how.quiet)
+        for recipient in recipients(kind, service):
+            manner = alerting.manner(kind, service, recipient)
+            _join(found, (MAIL, recipient), service, manner.interval, manner.quiet)
         for channel in alerting.channel:
             if alerting.wants(channel, kind, service):
                 _join(found, (channel.name, ""), service, channel.interval, channel.quiet)

@@ -103,8 +103,8 @@ class Sender:
             # The same name for every try: a receiver that got it twice can tell.
             name = f"{desk.host}-{delivery.id}-{int(delivery.created)}"
             return await send_channel(channel, url, secret, message, name, mark, now=desk.clock())
-        mail, how = desk.alerting.mail, await self._do(desk.mailed, delivery)
-        host, sender = desk.host, sender_of(how.sender, desk.host)
+        mail, host = desk.alerting.mail, desk.host
+        sender = sender_of(desk.manner(delivery).sender, host)
         number = f"ringfence-{delivery.id}-{int(delivery.created)}@{host}"
         built = build(message, sender, delivery.recipient, message_id=number, now=desk.clock(), host=host)
         if not mail.server:

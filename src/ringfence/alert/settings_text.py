@@ -19,7 +19,8 @@ _INTRODUCTION: Final = """\
 _EXAMPLES: Final[dict[str, dict[str, str]]] = {
     "mail": {"recipients": '["admin@example.org"]'},
     "mail_for": {
-        "kind": '["attack", "lockdown"]', "service": '["sip"]', "recipients": '["+4930123456@sms.example.org"]',
+        "kind": '["attack", "lockdown"]', "service": '["sip"]',
+        "to": '["+4930123456@sms.example.org"]', "recipients": '["+4930123456@sms.example.org"]',
         "recipients_file": '"/etc/ringfence/recipients"', "sender": '"pbx@example.org"', "interval": '"none"',
         "body": '"short"', "language": '"de"', "quiet": '""',
     },

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ringfence.alert.alerting import Alerting, MailFor
+from ringfence.alert.alerting import Alerting, Manner
 from ringfence.alert.declared import ChannelSettings, Hours
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.plan import SENT_TO_NOBODY
@@ -57,17 +57,20 @@ def _told(alerting: Alerting, kind: str, service: str, _: Words) -> Told:
     if kind in SENT_TO_NOBODY or (kind == "digest" and alerting.mail.digest == "none"):
         return Told(kind=kind, service=service, never=True)
     try:
-        how = alerting.mailed(kind, service)
+        recipients = alerting.recipients(kind, service)
     except SettingsError as error:
         return Told(kind=kind, service=service, ways=tuple(_channels(alerting, kind, service, _)), wrong=str(error))
-    mail = (_mail(how, _),) if how.recipients else ()
+    manners: dict[Manner, list[str]] = {}
+    for recipient in recipients:
+        manners.setdefault(alerting.manner(kind, service, recipient), []).append(recipient)
+    mail = [_mail(manner, some, _) for manner, some in manners.items()]
     return Told(kind=kind, service=service, ways=(*mail, *_channels(alerting, kind, service, _)))
 
 
-def _mail(how: MailFor, _: Words) -> Way:
+def _mail(manner: Manner, recipients: list[str], _: Words) -> Way:
     return Way(
-        channel="mail", recipients=how.recipients, pause=_pause(how.interval, _), quiet=hours_text(how.quiet),
-        sender=how.sender, body=how.body,
+        channel="mail", recipients=tuple(recipients), pause=_pause(manner.interval, _), quiet=hours_text(manner.quiet),
+        sender=manner.sender, body=manner.body,
     )  # fmt: skip
 
 
@@ -132,6 +135,9 @@ interval = "1h"
 [[mail_for]]
 kind = ["attack", "enforcement", "source", "lockdown"]
 recipients = ["admin@example.org", "4930123456@sms.example.org"]
+
+[[mail_for]]
+to = "4930123456@sms.example.org"
 body = "short"
 interval = "15m"
 """,

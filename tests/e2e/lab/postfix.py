@@ -68,15 +68,16 @@ def postfix_dovecot_image() -> Path:
 class Postfix(SmtpServer):
     """Postfix on ports 25, 587 and 465 (without TLS there: that is not what is proved), logging to syslog.
 
-    `settings`: further lines for main.cf. `postscreen`: it answers port 25 in place of smtpd.
+    `settings`: further lines for main.cf; `services`: for master.cf. `postscreen`: it answers port 25 in place of
+    smtpd.
     """
 
     kind = "smtp-postfix"
     sasl: tuple[str, ...] = ("smtpd_sasl_path = smtpd",)
 
     def __init__(
-        self, net: Net, *, settings: tuple[str, ...] = (), postscreen: bool = False, port: int = 25,
-        mechanism: Mechanism = "plain",
+        self, net: Net, *, settings: tuple[str, ...] = (), services: str = "", postscreen: bool = False,
+        port: int = 25, mechanism: Mechanism = "plain",
     ) -> None:  # fmt: skip
         super().__init__(net, port, mechanism)
         machine = net.server
@@ -87,7 +88,7 @@ class Postfix(SmtpServer):
             text = re.sub(r"^smtp +inet", "#smtp inet", text, flags=re.MULTILINE)
             text = re.sub(r"^#smtp( .*postscreen)$", r"smtp\1", text, flags=re.MULTILINE)
             text = re.sub(r"^#(smtpd +pass|dnsblog|tlsproxy)", r"\1", text, flags=re.MULTILINE)
-        master.write_text(text + _SERVICES)
+        master.write_text(text + _SERVICES + services)
         machine.run(["postconf", "-e", *_SETTINGS, *self.sasl, *settings])
         self._share_log()
         machine.run(["postfix", "start"])
