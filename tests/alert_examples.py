@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from ringfence.alert.compose import compose
 from ringfence.alert.digest import DigestNumbers, ServiceNumbers, compose_digest
 from ringfence.alert.message import Message
-from ringfence.model import Alert
+from ringfence.model import Alert, Phase
 
 NOW: Final = 1_770_091_446.0
 """2026-02-03 04:04:06 UTC."""
@@ -99,3 +99,57 @@ def week(**more: Any) -> DigestNumbers:
 def digest(told: DigestNumbers | None = None, body: str = "standard", **more: Any) -> Message:
     """The summary of a week."""
     return compose_digest(told or week(), body=body, **{**WHERE, **more})
+
+
+def alert(kind: str, subject: str = "", service: str = "", phase: Phase = "", **facts: Any) -> Alert:
+    """A warning of `kind` at NOW."""
+    return Alert(time=NOW, kind=kind, subject=subject, service=service, phase=phase, facts=facts)
+
+
+TOLD: Final = [
+    (fired(), "203.0.113.1 banned from sip for 365d: rule flood, 100 attempts in 2m 10s"),
+    (fired(until=None), "203.0.113.1 banned from sip for good: rule flood, 100 attempts in 2m 10s"),
+    (fired(scope="all"), "203.0.113.1 banned from all services for 365d: rule flood, 100 attempts in 2m 10s"),
+    (fired(done="longer", counted="bans", count=3),
+     "203.0.113.1 banned from sip for longer: rule flood, 3 bans in 2m 10s"),
+    (fired(done="running"), "203.0.113.1 banned from sip already: rule flood, 100 attempts in 2m 10s"),
+    (fired(done="mail", counted="accounts", count=1),
+     "203.0.113.1 noticed on sip: rule flood, 1 account in 2m 10s"),
+    (fired(done="full"),
+     "203.0.113.1 not banned from sip: the list of bans is full: rule flood, 100 attempts in 2m 10s"),
+    (fired(done="past"),
+     "203.0.113.1 not banned from sip: it would be over already: rule flood, 100 attempts in 2m 10s"),
+    (attack(), "Attack on sip: 240 attempts a minute, usual are 3"),
+    (attack("ended"), "Attack on sip is over after 40m: 9,600 attempts"),
+    (alert("full", capacity=1_000_000, bans=1_000_000), "The list of bans is full: 1,000,000 of 1,000,000"),
+    (alert("full", phase="ended"), "The list of bans has room again"),
+    (alert("enforcement", phase="began", problem="nft: not permitted"), "Bans are not in force: nft: not permitted"),
+    (alert("enforcement", phase="ended"), "Enforcement works again"),
+    (alert("source", "/var/log/asterisk/full", trouble="silent"), "Log /var/log/asterisk/full fell silent"),
+    (alert("source", "/var/log/mail.log", trouble="unreadable", problem="Permission denied"),
+     "Log /var/log/mail.log can't be read: Permission denied"),
+    (alert("source", "/var/log/mail.log", trouble="changed"), "Log /var/log/mail.log changed its shape"),
+    (alert("source", "/var/log/mail.log", phase="ended", trouble="silent"), "Log /var/log/mail.log speaks again"),
+    (alert("lockdown", phase="began", services=["sip", "iax"], until=None, author="user:boss@web"),
+     "Lockdown began: sip, iax until it is switched off, by boss (page)"),
+    (alert("lockdown", phase="began", services=["sip"], until=NOW + 7200), "Lockdown began: sip for 2h"),
+    (alert("lockdown", phase="ended", services=["sip"], author="user:boss", ended_by="user:ann"),
+     "Lockdown ended: sip, by ann"),
+    (alert("login", "boss", address="198.51.100.7"), "boss logged in from 198.51.100.7 for the first time"),
+    (alert("policy", revision=12, author="user:boss", note="less of ssh"), "Policy revision 12 by boss: less of ssh"),
+    (alert("expiry", "/etc/ssl/page.pem", what="certificate", expires=NOW + 6 * 86_400),
+     "The certificate /etc/ssl/page.pem ends in 6d"),
+    (alert("expiry", "/etc/ssl/page.pem", what="certificate", expires=NOW - 86_400),
+     "The certificate /etc/ssl/page.pem has ended 1d ago"),
+    (alert("expiry", "/etc/ssl/page.pem", what="certificate", problem="not PEM"),
+     "The certificate /etc/ssl/page.pem can't be read: not PEM"),
+    (alert("expiry", "2001:db8::/32", what="whitelist", expires=NOW + 3600),
+     "The whitelist entry 2001:db8::/32 ends in 1h"),
+    (alert("canary", "/var/log/auth.log", phase="began", step="kernel", problem="not in the set"),
+     "The canary was lost at banning in the kernel: /var/log/auth.log (not in the set)"),
+    (alert("canary", phase="ended"), "The canary comes through again"),
+    (alert("delivery", channel="mail", answer="550 no such user", of="attack"),
+     "mail could not tell a warning (attack): 550 no such user"),
+    (alert("digest", period="weekly"), "Summary of the week"),
+]  # fmt: skip
+"""A warning of each kind, in its phases, and how it is told in one line."""

@@ -146,15 +146,3 @@ def few(names: Sequence[str], most: int = 4) -> str:
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
-
-
-def author_name(author: str) -> str:
-    """Who did something, in words: "rule standard", "alice (page)", "alice (API)", "root"."""
-    kind, _, name = author.partition(":")
-    if kind == "rule":
-        return f"rule {name}"
-    who = name if kind == "user" else author
-    for end, where in (("@web", "page"), ("@api", "API")):
-        if who.endswith(end):
-            return f"{who.removesuffix(end)} ({where})"
-    return who

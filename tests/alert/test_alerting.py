@@ -96,6 +96,8 @@ def test_recipients_stand_in_a_file_too(tmp_path: Path) -> None:
         ('[mail]\ninterval = "59s"', "from 1m to 45d"),
         ('[mail]\ninterval = "46d"', "from 1m to 45d"),
         ('[mail]\nquiet = "7-8"', '"22:00-07:00"'),
+        ('[mail]\nlanguage = "fr"', 'language = "fr": must be "en" or "de"'),
+        ('[[mail_for]]\nkind = "rule"\nlanguage = "DE"', 'must be "en" or "de"'),
         ('[mail]\nuser = "me"', "needs a password"),
         ('[mail]\nuser = "me"\npassword = "x"', "unencrypted"),
         ("[[mail_for]]\nrecipients = []", "neither kind nor service"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from gettext import NullTranslations
-from typing import Any, cast
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alert_examples import HOSTILE, NOW, attack, fired
+from alert_examples import HOSTILE, NOW, TOLD, alert, fired
 from ringfence.alert.details import lines
 from ringfence.alert.harmless import columns, harmless, short_line, wrapped
 from ringfence.alert.kinds import KINDS
@@ -19,60 +19,6 @@ from ringfence.alert.speech import Words
 from ringfence.alert.wording import LONGEST_TITLE, accounts_text, headline, kind_title, title
 from ringfence.model import Alert, Phase
 from ringfence.render import HIDDEN
-
-DAY = 86400.0
-
-
-def alert(kind: str, subject: str = "", service: str = "", phase: Phase = "", **facts: Any) -> Alert:
-    return Alert(time=NOW, kind=kind, subject=subject, service=service, phase=phase, facts=facts)
-
-
-TOLD = [
-    (fired(), "203.0.113.1 banned from sip for 365d: rule flood, 100 attempts in 2m 10s"),
-    (fired(until=None), "203.0.113.1 banned from sip for good: rule flood, 100 attempts in 2m 10s"),
-    (fired(scope="all"), "203.0.113.1 banned from all services for 365d: rule flood, 100 attempts in 2m 10s"),
-    (fired(done="longer", counted="bans", count=3),
-     "203.0.113.1 banned from sip for longer: rule flood, 3 bans in 2m 10s"),
-    (fired(done="running"), "203.0.113.1 banned from sip already: rule flood, 100 attempts in 2m 10s"),
-    (fired(done="mail", counted="accounts", count=1),
-     "203.0.113.1 noticed on sip: rule flood, 1 account in 2m 10s"),
-    (fired(done="full"),
-     "203.0.113.1 not banned from sip: the list of bans is full: rule flood, 100 attempts in 2m 10s"),
-    (fired(done="past"),
-     "203.0.113.1 not banned from sip: it would be over already: rule flood, 100 attempts in 2m 10s"),
-    (attack(), "Attack on sip: 240 attempts a minute, usual are 3"),
-    (attack("ended"), "Attack on sip is over after 40m: 9,600 attempts"),
-    (alert("full", capacity=1_000_000, bans=1_000_000), "The list of bans is full: 1,000,000 of 1,000,000"),
-    (alert("full", phase="ended"), "The list of bans has room again"),
-    (alert("enforcement", phase="began", problem="nft: not permitted"), "Bans are not in force: nft: not permitted"),
-    (alert("enforcement", phase="ended"), "Enforcement works again"),
-    (alert("source", "/var/log/asterisk/full", trouble="silent"), "Log /var/log/asterisk/full fell silent"),
-    (alert("source", "/var/log/mail.log", trouble="unreadable", problem="Permission denied"),
-     "Log /var/log/mail.log can't be read: Permission denied"),
-    (alert("source", "/var/log/mail.log", trouble="changed"), "Log /var/log/mail.log changed its shape"),
-    (alert("source", "/var/log/mail.log", phase="ended", trouble="silent"), "Log /var/log/mail.log speaks again"),
-    (alert("lockdown", phase="began", services=["sip", "iax"], until=None, author="user:boss@web"),
-     "Lockdown began: sip, iax until it is switched off, by boss (page)"),
-    (alert("lockdown", phase="began", services=["sip"], until=NOW + 7200), "Lockdown began: sip for 2h"),
-    (alert("lockdown", phase="ended", services=["sip"], author="user:boss", ended_by="user:ann"),
-     "Lockdown ended: sip, by ann"),
-    (alert("login", "boss", address="198.51.100.7"), "boss logged in from 198.51.100.7 for the first time"),
-    (alert("policy", revision=12, author="user:boss", note="less of ssh"), "Policy revision 12 by boss: less of ssh"),
-    (alert("expiry", "/etc/ssl/page.pem", what="certificate", expires=NOW + 6 * DAY),
-     "The certificate /etc/ssl/page.pem ends in 6d"),
-    (alert("expiry", "/etc/ssl/page.pem", what="certificate", expires=NOW - DAY),
-     "The certificate /etc/ssl/page.pem has ended 1d ago"),
-    (alert("expiry", "/etc/ssl/page.pem", what="certificate", problem="not PEM"),
-     "The certificate /etc/ssl/page.pem can't be read: not PEM"),
-    (alert("expiry", "2001:db8::/32", what="whitelist", expires=NOW + 3600),
-     "The whitelist entry 2001:db8::/32 ends in 1h"),
-    (alert("canary", "/var/log/auth.log", phase="began", step="kernel", problem="not in the set"),
-     "The canary was lost at banning in the kernel: /var/log/auth.log (not in the set)"),
-    (alert("canary", phase="ended"), "The canary comes through again"),
-    (alert("delivery", channel="mail", answer="550 no such user", of="attack"),
-     "mail could not tell a warning (attack): 550 no such user"),
-    (alert("digest", period="weekly"), "Summary of the week"),
-]  # fmt: skip
 
 
 @pytest.mark.parametrize(("told", "words"), TOLD, ids=[words[:60] for _, words in TOLD])

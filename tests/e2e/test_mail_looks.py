@@ -26,6 +26,8 @@ MAILS = {
     "attack": one(attack()),
     "over": one(attack("ended")),
     "digest": digest(),
+    "ban-german": one(fired(), ("100", "101", "1001", "admin"), language="de"),
+    "digest-german": digest(language="de"),
     "digest-hostile": digest(week(accounts=tuple((name, 10**6) for name in HOSTILE[:8]))),
 }
 

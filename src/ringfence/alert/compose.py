@@ -18,11 +18,10 @@ from ringfence.alert.details import Line, lines
 from ringfence.alert.harmless import columns, fitted, ours, short_line, shortened, wrapped
 from ringfence.alert.message import Message
 from ringfence.alert.rendering import page_link, rendered, tag
-from ringfence.alert.speech import ENGLISH, Words, number, service_text
+from ringfence.alert.speech import ENGLISH, Words
 from ringfence.alert.wording import accounts_text, headline, kind_title, said, title
 from ringfence.answers import stamp
 from ringfence.model import Alert
-from ringfence.render import few
 
 LONGEST_SUBJECT: Final = 150
 MOST_SUMS: Final = 25
@@ -68,7 +67,7 @@ def compose(
     )
     if body == "short":
         return _with(told, short_text(lambda words: f"ringfence {host}: {_short(alerts, total, counts, words)}", _))
-    notes = [_("%(count)s more were not to be told.", count=number(suppressed))] if suppressed else []
+    notes = [_("%(count)s more were not to be told.", count=_.number(suppressed))] if suppressed else []
     link = page_link(link)
     if total == 1:
         return _with(told, *_single(alerts[0], accounts.get(alerts[0].id, ()), notes, host, link, _))
@@ -95,12 +94,12 @@ def _subject(alerts: Sequence[Alert], total: int, counts: Counts, _: Words) -> s
 
 def many(alerts: Sequence[Alert], total: int, counts: Counts, _: Words = ENGLISH) -> str:
     """Several warnings of one kind in a few words: "10,000 × rule fired: sip, ssh"."""  # noqa: RUF002
-    head = f"{number(total)} × {kind_title(alerts[0].kind, _)}"  # noqa: RUF001
+    head = f"{_.number(total)} × {kind_title(alerts[0].kind, _)}"  # noqa: RUF001
     where: Counter[str] = Counter()
     for (_what, service), count in _complete(alerts, total, counts).items():
         where[service] += count
-    services = [ours(service_text(name, _), 40) for name, _count in where.most_common() if name]
-    return f"{head}: {few(services)}" if services else head
+    services = [ours(_.service(name), 40) for name, _count in where.most_common() if name]
+    return f"{head}: {_.few(services)}" if services else head
 
 
 def short_text(say: Callable[[Words], str], _: Words) -> str:
@@ -114,8 +113,8 @@ def short_text(say: Callable[[Words], str], _: Words) -> str:
 def _short(alerts: Sequence[Alert], total: int, counts: Counts, _: Words) -> str:
     if total == 1:
         return title(alerts[0], _)
-    told = ", ".join(f"{number(count)} {text}" for count, text in _sums(alerts, total, counts, _))
-    return f"{number(total)} × {kind_title(alerts[0].kind, _)}" + (f": {told}" if told else "")  # noqa: RUF001
+    told = ", ".join(f"{_.number(count)} {text}" for count, text in _sums(alerts, total, counts, _))
+    return f"{_.number(total)} × {kind_title(alerts[0].kind, _)}" + (f": {told}" if told else "")  # noqa: RUF001
 
 
 # ---- one warning
@@ -167,12 +166,12 @@ def _gathered(
     host: str, link: str, _: Words,
 ) -> tuple[str, str]:  # fmt: skip
     heading = many(alerts, total, counts, _)
-    sums = [(number(count), text) for count, text in _sums(alerts, total, counts, _)]
+    sums = [(_.number(count), text) for count, text in _sums(alerts, total, counts, _)]
     entries = [_entry(alert, accounts.get(alert.id, ()), _) for alert in alerts]
     shown = (
         _("All of them, the newest first")
         if len(alerts) == total
-        else _("The newest %(shown)s of %(total)s", shown=number(len(alerts)), total=number(total))
+        else _("The newest %(shown)s of %(total)s", shown=_.number(len(alerts)), total=_.number(total))
     )
     wide = max((len(count) for count, _text in sums), default=0)
     text = [*wrapped(heading), ""]
@@ -213,7 +212,7 @@ def _sums(alerts: Sequence[Alert], total: int, counts: Counts, _: Words) -> list
 
 
 def _by(what: str, service: str, _: Words) -> str:
-    what, service = ours(what, 60), ours(service_text(service, _), 40)
+    what, service = ours(what, 60), ours(_.service(service), 40)
     if what and service:
         return _("by %(rule)s on %(service)s", rule=what, service=service)
     return _("by %(rule)s", rule=what) if what else _("on %(service)s", service=service) if service else ""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ringfence.alert.kinds import KINDS
 from ringfence.declared import Doc
+from ringfence.translating import ENGLISH_NAME, languages
 from ringfence.values import Form, choice, duration, listed, maybe, name, path, quote, switch, text, whole
 
 DAY: Final = 86_400.0
@@ -105,9 +106,9 @@ class MailSettings(Struct, frozen=True, kw_only=True):
         Doc('"standard": text and HTML; "short": one line of at most 160 characters, for an SMS gateway.',
             choice("standard", "short")),
     ] = "standard"  # fmt: skip
-    language: Annotated[
-        str, Doc("The language, as far as it is translated.", text(r"[a-z]{2,3}(?:_[A-Z]{2})?", 'such as "en"'))
-    ] = "en"
+    language: Annotated[str, Doc("The language of the words, one of those that there are.", choice(*languages()))] = (
+        ENGLISH_NAME
+    )
     quiet: Annotated[
         Hours | None,
         Doc("Hours in which only the grave is told; the rest waits for their end.", maybe(hours())),
@@ -160,7 +161,7 @@ class MailOverride(Struct, frozen=True, kw_only=True):
     sender: Annotated[str | None, Doc("As above.", mailbox('"system", "auto" or a mail address'))] = None
     interval: Annotated[float | None, Doc("As above.", interval())] = None
     body: Annotated[Literal["standard", "short"] | None, Doc("As above.", choice("standard", "short"))] = None
-    language: Annotated[str | None, Doc("As above.", text(r"[a-z]{2,3}(?:_[A-Z]{2})?", 'such as "en"'))] = None
+    language: Annotated[str | None, Doc("As above.", choice(*languages()))] = None
     quiet: Annotated[Hours | Literal[""] | None, Doc('As above; "" for none.', Form(
         lambda raw: "" if raw == "" else hours().parse(raw), f'{hours().permitted}, or "" for none',
         lambda value: hours().show(value) if value else '""'))] = None  # fmt: skip

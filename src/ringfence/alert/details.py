@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringfence.alert.harmless import harmless, ours
-from ringfence.alert.speech import ENGLISH, Facts, Words, number, service_text
+from ringfence.alert.speech import ENGLISH, Facts, Words
 from ringfence.alert.wording import MOST_CHANGES, accounts_text, counted, kind_title, place, step_title
 from ringfence.model import Alert
-from ringfence.render import author_name, duration
+from ringfence.phrases import in_words
 
 Line = tuple[str, str]
 
@@ -20,7 +20,7 @@ def lines(alert: Alert, accounts: Sequence[str] = (), _: Words = ENGLISH) -> lis
     """
     facts = Facts(alert)
     found = [
-        (_("Service"), ours(service_text(alert.service, _), 60)),
+        (_("Service"), ours(_.service(alert.service), 60)),
         *_who(alert, facts, _),
         (_("Accounts tried"), accounts_text(accounts, _)),
         *_why(alert, facts, _),
@@ -68,16 +68,16 @@ def _why(alert: Alert, facts: Facts, _: Words) -> list[Line]:
     return [
         (_("Rule"), ours(facts.text("rule"), 60)),
         (_("Counted"), counted(facts, _)),
-        (_("Cause"), harmless(facts.text("cause"), 80)),
+        (_("Cause"), harmless(_.cause(facts.text("cause")), 80)),
         (_("Detail"), harmless(facts.text("detail"), 300)),
         (_("Step"), step_title(facts.text("step"), _) if facts.text("step") else ""),
-        (_("Problem"), harmless(facts.text("problem"), 600)),
+        (_("Problem"), harmless(in_words(facts.text("problem"), _), 600)),
         (_("Channel"), ours(facts.text("channel"), 60)),
         (_("Kind"), kind_title(of, _) if of else ""),
         (_("Answer"), harmless(facts.text("answer"), 600)),
         (_("Revision"), "" if revision is None else f"{revision:.0f}"),
-        (_("Author"), harmless(author_name(facts.text("author")), 80)),
-        (_("Ended by"), harmless(author_name(facts.text("ended_by")), 80)),
+        (_("Author"), harmless(_.author(facts.text("author")), 80)),
+        (_("Ended by"), harmless(_.author(facts.text("ended_by")), 80)),
         (_("Note"), harmless(facts.text("note"), 400)),
         (_("Changes"), _changes(facts, _)),
     ]
@@ -85,7 +85,7 @@ def _why(alert: Alert, facts: Facts, _: Words) -> list[Line]:
 
 def _changes(facts: Facts, _: Words) -> str:
     changes, more = facts.names("changes"), facts.number("more") or 0
-    told = [harmless(one, 200) for one in changes[:MOST_CHANGES]]
+    told = [harmless(in_words(one, _), 200) for one in changes[:MOST_CHANGES]]
     more += max(0, len(changes) - MOST_CHANGES)
     if more:
         told.append(_.ngettext("and %(count)s more line", "and %(count)s more lines", more))
@@ -95,10 +95,10 @@ def _changes(facts: Facts, _: Words) -> str:
 def _state(alert: Alert, facts: Facts, _: Words) -> list[Line]:
     def told(key: str) -> str:
         value = facts.number(key)
-        return "" if value is None else number(value)
+        return "" if value is None else _.number(value)
 
     services = facts.names("services")
-    named = ", ".join(ours(service_text(one, _), 60) for one in services[:20])
+    named = ", ".join(ours(_.service(one), 60) for one in services[:20])
     return [
         (_("Services"), "" if services == [alert.service] else named),
         (_("Attempts a minute"), told("rate")),
@@ -116,7 +116,7 @@ def _times(alert: Alert, facts: Facts, _: Words) -> list[Line]:
 
     until, ahead = told("until"), facts.ahead("until")
     if until and ahead is not None and ahead > 0:
-        until = f"{until} ({duration(ahead)})"
+        until = f"{until} ({_.duration(ahead)})"
     if facts.endless("until"):
         until = _("until it is switched off") if alert.kind == "lockdown" else _("for good")
     if facts.text("done") in ("past", "mail", "full"):

@@ -14,7 +14,7 @@ from ringfence.alert.compose import foot, plain, short_text, subject_line
 from ringfence.alert.harmless import WIDTH, columns, fitted, harmless, ours, wrapped
 from ringfence.alert.message import Message, Picture
 from ringfence.alert.rendering import page_link, rendered, tag
-from ringfence.alert.speech import Words, number, service_text
+from ringfence.alert.speech import ENGLISH, Words
 from ringfence.alert.wording import kind_title, title
 from ringfence.answers import stamp
 from ringfence.ledger import Ledger
@@ -147,18 +147,18 @@ def _period(told: DigestNumbers, _: Words) -> str:
     return _("%(since)s to %(until)s", since=_.minute(told.since), until=_.minute(told.until))
 
 
-def change(now: int | None, before: int | None) -> str:
+def change(now: int | None, before: int | None, _: Words = ENGLISH) -> str:
     """How a number changed: "+25%", "-3%", "=", "×12"; empty where one of them is not known or was none."""  # noqa: RUF002
     if now is None or before is None or not before:
         return "=" if now == before == 0 else ""
     if now >= 10 * before:
-        return f"×{round(now / before):,}"  # noqa: RUF001
+        return f"×{_.figures(round(now / before))}"  # noqa: RUF001
     percent = round((now - before) / before * 100)
     return f"{percent:+d}%" if percent else "="
 
 
-def _shown(value: int | None) -> str:
-    return "-" if value is None else number(value)
+def _shown(value: int | None, _: Words) -> str:
+    return "-" if value is None else _.number(value)
 
 
 def _overall(told: DigestNumbers, _: Words) -> list[tuple[str, str, str, str]]:
@@ -167,14 +167,14 @@ def _overall(told: DigestNumbers, _: Words) -> list[tuple[str, str, str, str]]:
         (_("Attackers"), told.attackers, told.attackers_before),
         (_("Bans"), told.bans, told.bans_before),
     ]
-    return [(label, _shown(now), _shown(before), change(now, before)) for label, now, before in rows]
+    return [(label, _shown(now, _), _shown(before, _), change(now, before, _)) for label, now, before in rows]
 
 
 def _services(told: DigestNumbers, _: Words) -> list[tuple[str, str, str, str, str]]:
     return [
         (
-            ours(service_text(one.service, _), 40), _shown(one.attempts), _shown(one.attempts_before),
-            change(one.attempts, one.attempts_before), _shown(one.bans),
+            ours(_.service(one.service), 40), _shown(one.attempts, _), _shown(one.attempts_before, _),
+            change(one.attempts, one.attempts_before, _), _shown(one.bans, _),
         )
         for one in told.services[:MOST_SERVICES]
     ]  # fmt: skip
@@ -188,7 +188,7 @@ def _chart_text(told: DigestNumbers, _: Words) -> str:
     when = told.since + told.series.index(most) * told.step
     each = _("an hour") if told.step == HOUR else _("in six hours") if told.step == 6 * HOUR else _("a day")
     return _(
-        "Attempts over time: at most %(count)s %(each)s, from %(time)s on", count=number(most), each=each,
+        "Attempts over time: at most %(count)s %(each)s, from %(time)s on", count=_.number(most), each=each,
         time=_.minute(when),
     )  # fmt: skip
 
@@ -216,10 +216,10 @@ def _text(told: DigestNumbers, heading: str, _: Words) -> list[str]:
         head = [_("Service"), _("attempts"), _("before"), _("change"), _("bans")]
         text += [*_table([head, *map(list, _services(told, _))]), *_left_out(told, _), ""]
     if told.accounts:
-        rows = [[harmless(account, 40), number(count)] for account, count in told.accounts]
+        rows = [[harmless(account, 40), _.number(count)] for account, count in told.accounts]
         text += [*wrapped(_accounts_heading(told, _)), *_table(rows), ""]
     if told.warnings:
-        rows = [[kind_title(kind, _), number(count)] for kind, count in _by_number(told.warnings)]
+        rows = [[kind_title(kind, _), _.number(count)] for kind, count in _by_number(told.warnings)]
         text += [*wrapped(_("Warnings")), *_table(rows), ""]
         for alert in told.newest:
             text += [f"  {_.clock(alert.time)}", *wrapped(title(alert, _), first="    ", rest="    ")]
@@ -229,7 +229,7 @@ def _text(told: DigestNumbers, heading: str, _: Words) -> list[str]:
 
 def _left_out(told: DigestNumbers, _: Words) -> list[str]:
     more = len(told.services) - MOST_SERVICES
-    return [f"  {_('and %(count)s more', count=number(more))}"] if more > 0 else []
+    return [f"  {_('and %(count)s more', count=_.number(more))}"] if more > 0 else []
 
 
 def _accounts_heading(told: DigestNumbers, _: Words) -> str:
@@ -262,9 +262,9 @@ def _html(told: DigestNumbers, heading: str, host: str, link: str, picture: Pict
         "digest", _, heading=heading, period=(_.minute(told.since), _.minute(told.until)), tone="good", word="",
         host=host, link=link,
         overall=_overall(told, _), services=_services(told, _), left_out=" ".join(_left_out(told, _)).strip(),
-        picture=picture, accounts=[(harmless(account, 60), number(count)) for account, count in told.accounts],
+        picture=picture, accounts=[(harmless(account, 60), _.number(count)) for account, count in told.accounts],
         accounts_heading=_accounts_heading(told, _),
-        warnings=[(kind_title(kind, _), number(count)) for kind, count in _by_number(told.warnings)],
+        warnings=[(kind_title(kind, _), _.number(count)) for kind, count in _by_number(told.warnings)],
         newest=[(_.clock(alert.time), title(alert, _)) for alert in told.newest],
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ _EXAMPLES: Final[dict[str, dict[str, str]]] = {
         "kind": '["attack", "lockdown"]', "service": '["sip"]',
         "to": '["+4930123456@sms.example.org"]', "recipients": '["+4930123456@sms.example.org"]',
         "recipients_file": '"/etc/ringfence/recipients"', "sender": '"pbx@example.org"', "interval": '"none"',
-        "body": '"short"', "language": '"en"', "quiet": '""',
+        "body": '"short"', "language": '"de"', "quiet": '""',
     },
     "channel": {
         "name": '"hook"', "type": '"webhook"', "url": '"https://hooks.example.org/ringfence"',

@@ -1,79 +1,13 @@
-"""Words in somebody's language and times in their zone, and a warning's facts read with nothing taken for granted."""
+"""A warning's facts, read with nothing taken for granted; the words to tell them with are those of the page, too."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
-from gettext import NullTranslations
-from typing import Any, Final
+from typing import Any
 
-from ringfence.answers import stamp
-from ringfence.model import EVERY, Alert
-from ringfence.translating import translations
-
-
-class Words:
-    """Texts in one language, times in one zone."""
-
-    def __init__(
-        self, translation: NullTranslations | None = None, zone: tzinfo = UTC, language: str = "en"
-    ) -> None:  # fmt: skip
-        self._translation = translation or NullTranslations()
-        self.zone = zone
-        self.language = language
-
-    @classmethod
-    def of(cls, language: str, zone: tzinfo = UTC) -> Words:
-        """Texts in `language` as far as they are translated."""
-        return cls(translations(language), zone, language)
-
-    def __call__(self, text: str, **values: object) -> str:
-        """`text` translated, its %(names)s filled in: called `_`, which makes it known to who collects the texts."""
-        return _filled(self._translation.gettext(text), text, values)
-
-    def ngettext(self, one: str, many: str, count: float, **values: object) -> str:
-        """The same for a text that depends on a number, which is told as %(count)s."""
-        whole = int(count) if float(count).is_integer() else 2
-        values = {"count": number(count), **values}
-        return _filled(self._translation.ngettext(one, many, whole), one if whole == 1 else many, values)
-
-    def clock(self, moment: float) -> str:
-        """Date and time in the zone: "2026-02-03 05:05:06 CET"."""
-        return self._local(moment, "%Y-%m-%d %H:%M:%S %Z")
-
-    def minute(self, moment: float) -> str:
-        """The same without seconds, for periods."""
-        return self._local(moment, "%Y-%m-%d %H:%M %Z")
-
-    def _local(self, moment: float, form: str) -> str:
-        try:
-            return datetime.fromtimestamp(moment, self.zone).strftime(form).rstrip()
-        except (OverflowError, ValueError, OSError):
-            return stamp(moment)
-
-    def exact(self, moment: float) -> str:
-        """The same, and in UTC as ISO 8601 where that differs: "2026-02-03 05:05:06 CET, 2026-02-03T04:05:06Z"."""
-        local, utc = self.clock(moment), stamp(math.floor(moment))
-        return local if local.endswith(" UTC") or local == utc else f"{local}, {utc}"
-
-
-ENGLISH: Final = Words()
-"""What texts are in without anybody's choice; times are UTC."""
-
-
-def _filled(translated: str, original: str, values: Mapping[str, object]) -> str:
-    try:
-        return translated % values
-    except (KeyError, ValueError, TypeError):  # a translator's slip must not keep a warning from being told
-        return original % values
-
-
-def number(value: float) -> str:
-    """A number with its thousands apart, and tenths only where there are few: "9,600", "3", "0.3"."""
-    if value < 10 and not float(value).is_integer():
-        return f"{value:.1f}"
-    return f"{value:,.0f}"
+from ringfence.model import Alert
+from ringfence.translating import ENGLISH as ENGLISH
+from ringfence.translating import Words as Words
 
 
 class Facts:
@@ -119,8 +53,3 @@ class Facts:
         """Seconds from the warning until the time `key`; negative when that had gone by."""
         until = self.moment(key)
         return None if until is None else until - self.time
-
-
-def service_text(name: str, _: Words) -> str:
-    """A service in words."""
-    return _("all services") if name == EVERY else name

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ringfence.alert.harmless import harmless, ours, shortened
-from ringfence.alert.speech import ENGLISH, Facts, Words, number, service_text
+from ringfence.alert.speech import ENGLISH, Facts, Words
 from ringfence.model import Alert
-from ringfence.render import author_name, duration
+from ringfence.phrases import in_words
 
 LONGEST_TITLE: Final = 300
 MOST_ACCOUNTS: Final = 30
@@ -44,7 +44,7 @@ def kind_title(kind: str, _: Words = ENGLISH) -> str:
 def place(alert: Alert, _: Words = ENGLISH) -> str:
     """The service that a warning concerns, or all where its ban closes all; empty for none."""
     whole = alert.facts.get("scope") == "all"
-    return _("all services") if whole else ours(service_text(alert.service, _), 60)
+    return _("all services") if whole else ours(_.service(alert.service), 60)
 
 
 def said(alert: Alert, _: Words) -> Said:
@@ -67,7 +67,7 @@ def _rule(alert: Alert, facts: Facts, _: Words) -> Said:
     if done in ("", "banned") and facts.endless("until"):
         length = _("for good")
     elif done in ("", "banned") and (ahead := facts.ahead("until")) and ahead > 0:
-        length = _("for %(length)s", length=duration(ahead))
+        length = _("for %(length)s", length=_.duration(ahead))
     if done == "banned" or (not done and length):
         head = _("%(address)s banned from %(service)s", address=who, service=where)
     elif done == "longer":
@@ -98,8 +98,8 @@ def counted(facts: Facts, _: Words) -> str:
     elif what == "bans":
         many = _.ngettext("%(count)s ban", "%(count)s bans", count)
     else:
-        many = number(count)
-    return many if lasted is None else _("%(many)s in %(time)s", many=many, time=duration(lasted))
+        many = _.number(count)
+    return many if lasted is None else _("%(many)s in %(time)s", many=many, time=_.duration(lasted))
 
 
 def _attack(alert: Alert, facts: Facts, _: Words) -> Said:
@@ -107,7 +107,7 @@ def _attack(alert: Alert, facts: Facts, _: Words) -> Said:
     if alert.phase == "ended":
         lasted, attempts = facts.lasted("since"), facts.number("attempts")
         head = _("Attack on %(service)s is over", service=where)
-        after = "" if lasted is None else " " + _("after %(time)s", time=duration(lasted))
+        after = "" if lasted is None else " " + _("after %(time)s", time=_.duration(lasted))
         return head, after + (
             "" if attempts is None else _after(_.ngettext("%(count)s attempt", "%(count)s attempts", attempts))
         )
@@ -115,7 +115,7 @@ def _attack(alert: Alert, facts: Facts, _: Words) -> Said:
     told = [
         "" if rate is None
         else _.ngettext("%(count)s attempt a minute", "%(count)s attempts a minute", rate),
-        "" if usual is None else _("usual are %(count)s", count=number(usual)),
+        "" if usual is None else _("usual are %(count)s", count=_.number(usual)),
     ]  # fmt: skip
     return _("Attack on %(service)s", service=where), _after(", ".join(filter(None, told)))
 
@@ -124,19 +124,19 @@ def _full(alert: Alert, facts: Facts, _: Words) -> Said:
     head = _("The list of bans has room again") if alert.phase == "ended" else _("The list of bans is full")
     bans, capacity = facts.number("bans"), facts.number("capacity")
     if bans is not None and capacity is not None:
-        return head, _after(_("%(bans)s of %(capacity)s", bans=number(bans), capacity=number(capacity)))
+        return head, _after(_("%(bans)s of %(capacity)s", bans=_.number(bans), capacity=_.number(capacity)))
     return head, "" if bans is None else _after(_.ngettext("%(count)s ban", "%(count)s bans", bans))
 
 
 def _enforcement(alert: Alert, facts: Facts, _: Words) -> Said:
     if alert.phase == "ended":
         return _("Enforcement works again"), ""
-    return _("Bans are not in force"), _after(harmless(facts.text("problem"), 160))
+    return _("Bans are not in force"), _after(harmless(in_words(facts.text("problem"), _), 160))
 
 
 def _source(alert: Alert, facts: Facts, _: Words) -> Said:
     log, trouble = ours(facts.text("log") or alert.subject, 120) or "?", facts.text("trouble")
-    problem = _after(harmless(facts.text("problem"), 120))
+    problem = _after(harmless(in_words(facts.text("problem"), _), 120))
     if alert.phase == "ended":
         if trouble == "silent":
             return _("Log %(log)s speaks again", log=log), ""
@@ -155,17 +155,17 @@ def _source(alert: Alert, facts: Facts, _: Words) -> Said:
 
 
 def _lockdown(alert: Alert, facts: Facts, _: Words) -> Said:
-    services = ", ".join(ours(service_text(one, _), 40) for one in facts.names("services")[:10])
-    services = services or ours(service_text(alert.service or alert.subject, _), 60)
+    services = ", ".join(ours(_.service(one), 40) for one in facts.names("services")[:10])
+    services = services or ours(_.service(alert.service or alert.subject), 60)
     author = facts.text("ended_by" if alert.phase == "ended" else "author")
-    by = ", " + _("by %(author)s", author=harmless(author_name(author), 60)) if author else ""
+    by = ", " + _("by %(author)s", author=harmless(_.author(author), 60)) if author else ""
     if alert.phase == "ended":
         return _("Lockdown ended") + _after(services), by
     until = ""
     if facts.endless("until"):
         until = _("until it is switched off")
     elif (ahead := facts.ahead("until")) is not None and ahead > 0:
-        until = _("for %(length)s", length=duration(ahead))
+        until = _("for %(length)s", length=_.duration(ahead))
     return _("Lockdown began") + _after(services), (f" {until}" if until else "") + by
 
 
@@ -180,7 +180,7 @@ def _policy(alert: Alert, facts: Facts, _: Words) -> Said:
     revision, author = facts.number("revision"), facts.text("author")
     head = _("The policy changed") if revision is None else _("Policy revision %(number)s", number=round(revision))
     if author:
-        head = _("%(change)s by %(author)s", change=head, author=harmless(author_name(author), 60))
+        head = _("%(change)s by %(author)s", change=head, author=harmless(_.author(author), 60))
     return head, _after(harmless(facts.text("note"), 120))
 
 
@@ -198,8 +198,8 @@ def _expiry(alert: Alert, facts: Facts, _: Words) -> Said:
             return _("%(thing)s can't be read", thing=thing), _after(harmless(problem, 160))
         return _("%(thing)s ends soon", thing=thing), ""
     if ahead <= 0:
-        return _("%(thing)s has ended", thing=thing), " " + _("%(time)s ago", time=duration(-ahead))
-    return _("%(thing)s ends", thing=thing), " " + _("in %(time)s", time=duration(ahead))
+        return _("%(thing)s has ended", thing=thing), " " + _("%(time)s ago", time=_.duration(-ahead))
+    return _("%(thing)s ends", thing=thing), " " + _("in %(time)s", time=_.duration(ahead))
 
 
 def step_title(step: str, _: Words) -> str:
@@ -216,7 +216,7 @@ def _canary(alert: Alert, facts: Facts, _: Words) -> Said:
         return _("The canary comes through again") + where, ""
     step = facts.text("step")
     head = _("The canary was lost at %(step)s", step=step_title(step, _)) if step else _("The canary was lost")
-    problem = harmless(facts.text("problem"), 140)
+    problem = harmless(in_words(facts.text("problem"), _), 140)
     return head + where, f" ({problem})" if problem and where else _after(problem)
 
 
@@ -246,7 +246,7 @@ def accounts_text(accounts: Sequence[str], _: Words = ENGLISH, most: int = MOST_
     """Accounts that were tried, as a list; of very many the first ones and how many more."""
     told = ", ".join(_account(one) for one in accounts[:most] if one)
     more = len(accounts) - most
-    return told if more <= 0 else _("%(accounts)s and %(count)s more", accounts=told, count=number(more))
+    return told if more <= 0 else _("%(accounts)s and %(count)s more", accounts=told, count=_.number(more))
 
 
 def _account(name: str) -> str:

@@ -16,6 +16,7 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.handlers.base import BaseRouteHandler
 from msgspec import Struct
 
+from ringfence.translating import ENGLISH, Words
 from ringfence.web.sessions import Session
 
 
@@ -57,6 +58,8 @@ class Visitor(Struct, frozen=True, kw_only=True):
     session: Session | None = None
     token: int = 0
     service: str = ""
+    words: Words = ENGLISH
+    """The language to answer people in; programs are answered in English."""
     renewing: bool = False
     """Whether the page asks by itself for what changed: nobody reads what such an answer says to the visitor."""
 

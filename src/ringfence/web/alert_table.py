@@ -12,7 +12,7 @@ from ringfence.alert.declared import ChannelSettings, Hours
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.plan import SENT_TO_NOBODY
 from ringfence.errors import SettingsError
-from ringfence.render import duration
+from ringfence.translating import ENGLISH, Words
 
 
 class Way(Struct, frozen=True, kw_only=True):
@@ -39,53 +39,53 @@ class Told(Struct, frozen=True, kw_only=True):
     never: bool = False
 
 
-def told_table(alerting: Alerting) -> list[Told]:
+def told_table(alerting: Alerting, _: Words = ENGLISH) -> list[Told]:
     """A line for each kind, and one for each service for which something else holds. Reads recipients' files."""
     named = [one.service for one in alerting.mail_for] + [one.service for one in alerting.channel]
     services = sorted({name for some in named for name in some})
     found = []
     for kind in KINDS:
-        every = _told(alerting, kind, "")
+        every = _told(alerting, kind, "", _)
         found.append(every)
         if not every.never:
-            lines = [_told(alerting, kind, service) for service in services]
+            lines = [_told(alerting, kind, service, _) for service in services]
             found += [line for line in lines if (line.ways, line.wrong) != (every.ways, every.wrong)]
     return found
 
 
-def _told(alerting: Alerting, kind: str, service: str) -> Told:
+def _told(alerting: Alerting, kind: str, service: str, _: Words) -> Told:
     if kind in SENT_TO_NOBODY or (kind == "digest" and alerting.mail.digest == "none"):
         return Told(kind=kind, service=service, never=True)
     try:
         recipients = alerting.recipients(kind, service)
     except SettingsError as error:
-        return Told(kind=kind, service=service, ways=tuple(_channels(alerting, kind, service)), wrong=str(error))
+        return Told(kind=kind, service=service, ways=tuple(_channels(alerting, kind, service, _)), wrong=str(error))
     manners: dict[Manner, list[str]] = {}
     for recipient in recipients:
         manners.setdefault(alerting.manner(kind, service, recipient), []).append(recipient)
-    mail = [_mail(manner, some) for manner, some in manners.items()]
-    return Told(kind=kind, service=service, ways=(*mail, *_channels(alerting, kind, service)))
+    mail = [_mail(manner, some, _) for manner, some in manners.items()]
+    return Told(kind=kind, service=service, ways=(*mail, *_channels(alerting, kind, service, _)))
 
 
-def _mail(manner: Manner, recipients: list[str]) -> Way:
+def _mail(manner: Manner, recipients: list[str], _: Words) -> Way:
     return Way(
-        channel="mail", recipients=tuple(recipients), pause=_pause(manner.interval), quiet=hours_text(manner.quiet),
+        channel="mail", recipients=tuple(recipients), pause=_pause(manner.interval, _), quiet=hours_text(manner.quiet),
         sender=manner.sender, body=manner.body,
     )  # fmt: skip
 
 
-def _channels(alerting: Alerting, kind: str, service: str) -> Iterator[Way]:
+def _channels(alerting: Alerting, kind: str, service: str, _: Words) -> Iterator[Way]:
     for one in alerting.channel:
         if alerting.wants(one, kind, service):
-            yield _channel(one)
+            yield _channel(one, _)
 
 
-def _channel(one: ChannelSettings) -> Way:
-    return Way(channel=one.name, pause=_pause(one.interval), quiet=hours_text(one.quiet))
+def _channel(one: ChannelSettings, _: Words) -> Way:
+    return Way(channel=one.name, pause=_pause(one.interval, _), quiet=hours_text(one.quiet))
 
 
-def _pause(seconds: float) -> str:
-    return duration(seconds) if seconds else ""
+def _pause(seconds: float, _: Words) -> str:
+    return _.duration(seconds) if seconds else ""
 
 
 def hours_text(hours: Hours | None) -> str:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from ringfence.ledger.listed import AttackFilter, AttackSort, Cursor
 from ringfence.ledger.lists import ATTACK_SORTS
 from ringfence.model import Level
+from ringfence.translating import ENGLISH, Words
 from ringfence.values import parse_address
 from ringfence.web.cursors import cursor_of
 
@@ -52,10 +53,31 @@ class AttackQuery(Struct, frozen=True, kw_only=True):
         return self.path(sort=name, order="down" if down else "up")
 
 
-def attack_query(sent: Mapping[str, str], harmless: int, now: float) -> AttackQuery:
+class _Notes:
+    """What was left out of a query, told to who asked."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self.told: list[str] = []
+
+    def no_network(self, text: str) -> None:
+        _ = self._words
+        self.told.append(_("“%(text)s” is no network (such as 203.0.113.0/24): it is left out.", text=text))
+
+    def no_day(self, text: str) -> None:
+        _ = self._words
+        self.told.append(_("“%(text)s” is no day (such as 2026-02-03): it is left out.", text=text))
+
+    def none_of(self, text: str, permitted: tuple[str, ...]) -> None:
+        _ = self._words
+        known = ", ".join(permitted)
+        self.told.append(_("“%(text)s” is none of %(known)s: it is left out.", text=text, known=known))
+
+
+def attack_query(sent: Mapping[str, str], harmless: int, now: float, _: Words = ENGLISH) -> AttackQuery:
     """What the query asks for."""
     fields = {name: sent.get(name, "").strip()[:LONGEST] for name in FIELDS}
-    notes: list[str] = []
+    notes = _Notes(_)
     text, network = _place(fields["q"], notes)
     since, until = _period(fields, now, notes)
     sort: Any = _one_of(fields, "sort", tuple(SORTS), "attempts", notes)
@@ -65,18 +87,18 @@ def attack_query(sent: Mapping[str, str], harmless: int, now: float) -> AttackQu
     shown = _one_of(fields, "show", tuple(map(str, SHOWN)), "50", notes)
     cursor = cursor_of(sent.get("cursor", ""), len(ATTACK_SORTS[sort]))
     if sent.get("cursor") and cursor is None:
-        notes.append("This part of the list can't be found again: it is shown from the beginning.")
+        notes.told.append(_("This part of the list can't be found again: it is shown from the beginning."))
     wanted = AttackFilter(
         text=text, network=network, account=fields["account"], service=fields["service"], level=level or None,
         since=since, until=until, banned={"yes": True, "no": False}.get(banned), harmless=harmless,
     )  # fmt: skip
     return AttackQuery(
         wanted=wanted, sort=sort, descending=order == "down" if order else SORTS[sort], limit=int(shown),
-        cursor=cursor, fields={name: value for name, value in fields.items() if value}, notes=notes,
+        cursor=cursor, fields={name: value for name, value in fields.items() if value}, notes=notes.told,
     )  # fmt: skip
 
 
-def _place(text: str, notes: list[str]) -> tuple[str, str]:
+def _place(text: str, notes: _Notes) -> tuple[str, str]:
     """A part of an address, or a network, that was typed."""
     if "/" not in text:
         try:
@@ -86,12 +108,12 @@ def _place(text: str, notes: list[str]) -> tuple[str, str]:
     try:
         network = str(ipaddress.ip_network("" if "%" in text else text, strict=False))
     except ValueError:
-        notes.append(f"“{text}” is no network (such as 203.0.113.0/24): it is left out.")
+        notes.no_network(text)
         return "", ""
     return "", network if "/" in network else f"{network}/32"
 
 
-def _period(fields: dict[str, str], now: float, notes: list[str]) -> tuple[float, float]:
+def _period(fields: dict[str, str], now: float, notes: _Notes) -> tuple[float, float]:
     """From when to when; dates are days in UTC, both of them included."""
     since, until = _day(fields, "from", notes), _day(fields, "to", notes)
     if since is not None or until is not None:
@@ -102,7 +124,7 @@ def _period(fields: dict[str, str], now: float, notes: list[str]) -> tuple[float
     return (now - PERIODS[period] if period else -math.inf), math.inf
 
 
-def _day(fields: dict[str, str], name: str, notes: list[str]) -> datetime | None:
+def _day(fields: dict[str, str], name: str, notes: _Notes) -> datetime | None:
     text = fields[name]
     if not text:
         return None
@@ -112,17 +134,17 @@ def _day(fields: dict[str, str], name: str, notes: list[str]) -> datetime | None
             return found
     except ValueError:
         pass
-    notes.append(f"“{text}” is no day (such as 2026-02-03): it is left out.")
+    notes.no_day(text)
     fields[name] = ""
     return None
 
 
-def _one_of(fields: dict[str, str], name: str, permitted: tuple[str, ...], otherwise: str, notes: list[str]) -> str:
+def _one_of(fields: dict[str, str], name: str, permitted: tuple[str, ...], otherwise: str, notes: _Notes) -> str:
     value = fields[name]
     if value in permitted:
         return value
     if value:
-        notes.append(f"“{value}” is none of {', '.join(permitted)}: it is left out.")
+        notes.none_of(value, permitted)
         fields[name] = ""
     return otherwise
 

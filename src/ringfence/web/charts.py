@@ -14,7 +14,6 @@ from ringfence.ledger.listed import Slot
 
 APART: Final = 7
 """Services with a colour of their own."""
-OTHERS: Final = "others"
 STEPS: Final = (60, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
 MOST_SLOTS: Final = 400
 MOST_BARS: Final = 120
@@ -38,11 +37,12 @@ RANGES: Final = {
 
 
 class Line(Struct, frozen=True):
-    """One service: how many attempts in each slot, and in all."""
+    """One service: how many attempts in each slot, and in all; or several `others` together."""
 
     name: str
     counts: list[int]
     total: int
+    others: int = 0
 
 
 class Chart(Struct, frozen=True):
@@ -93,7 +93,7 @@ def rows_of(chart: Chart, rows: int) -> Chart:
     def together(counts: Sequence[int]) -> list[int]:
         return [sum(counts[at : at + each]) for at in range(0, len(counts), each)]
 
-    lines = [Line(line.name, together(line.counts), line.total) for line in chart.services]
+    lines = [Line(line.name, together(line.counts), line.total, line.others) for line in chart.services]
     return Chart(
         since=chart.since, until=chart.until, step=each * chart.step, times=chart.times[::each], services=lines,
         bans=together(chart.bans),
@@ -144,7 +144,7 @@ def _lines(slots: Sequence[Slot], first: float, step: int, count: int) -> list[L
             apart.get(slot.service, rest)[at] += slot.count
     lines = [Line(name, counts, sum(counts)) for name, counts in apart.items()]
     if len(totals) > len(apart):
-        lines.append(Line(f"{OTHERS} ({len(totals) - len(apart)})", rest, sum(rest)))
+        lines.append(Line("", rest, sum(rest), len(totals) - len(apart)))
     return lines
 
 

@@ -13,18 +13,15 @@ from litestar.response import Redirect
 from msgspec import Struct
 
 from ringfence.errors import LedgerError, NotFoundError, RefusedError, RingfenceError, UnreachableError
+from ringfence.phrases import in_words
 from ringfence.render import safe
+from ringfence.translating import ENGLISH, Words
 from ringfence.web.access import SAFE, Visitor, login_path, own_path
-from ringfence.web.frame import frame, language_of
+from ringfence.web.frame import frame
 from ringfence.web.recognise import FOR_PEOPLE, PROGRAMS
 from ringfence.web.web import Form, Web
 
 PROBLEM = "application/problem+json"
-TITLES = {
-    400: "The request can't be understood", 401: "Log in first", 403: "Not permitted", 404: "Not found",
-    405: "Not possible here", 409: "Refused", 413: "Too large", 429: "Too many requests", 500: "Something failed here",
-    503: "Not available just now",
-}  # fmt: skip
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -34,6 +31,15 @@ class Problem(Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     type: str = "about:blank"
+
+
+def title_of(status: int, _: Words = ENGLISH) -> str:
+    """What an HTTP status means, in a few words."""
+    return {
+        400: _("The request can't be understood"), 401: _("Log in first"), 403: _("Not permitted"),
+        404: _("Not found"), 405: _("Not possible here"), 409: _("Refused"), 413: _("Too large"),
+        429: _("Too many requests"), 500: _("Something failed here"), 503: _("Not available just now"),
+    }.get(status) or _("Not possible")  # fmt: skip
 
 
 def status_of(error: Exception) -> int:
@@ -49,36 +55,38 @@ def status_of(error: Exception) -> int:
     return 400 if isinstance(error, RingfenceError) else 500
 
 
-def detail_of(error: Exception) -> str:
+def detail_of(error: Exception, _: Words = ENGLISH) -> str:
     """What to say of it; of faults of ours only that there was one."""
     if isinstance(error, HTTPException):
         extra = error.extra if isinstance(error.extra, list) else []
         fields = "; ".join(f"{one.get('key', '')}: {one.get('message', '')}" for one in extra if isinstance(one, dict))
-        return safe(f"{error.detail}: {fields}" if fields else error.detail)
+        return safe(f"{error.detail}: {fields}" if fields else in_words(error.detail, _))
     if isinstance(error, RingfenceError):
-        return safe(str(error))
-    return "this is a fault of the page, written to its log; what you asked for may not have been done"
+        return safe(in_words(str(error), _))
+    return _("this is a fault of the page, written to its log; what you asked for may not have been done")
 
 
 def answer(request: Request[Visitor, Any, Any], error: Exception) -> Response[Any]:
     """The answer to a request that failed."""
-    status, detail = status_of(error), detail_of(error)
+    status = status_of(error)
     if status == 500:
         print(f"web: {safe(request.method)} {safe(request.url.path)} failed", file=sys.stderr)
         traceback.print_exception(error, file=sys.stderr)
     path, accepted = request.scope["path"], request.headers.get("accept", "")
     if path.startswith(PROGRAMS) and not (path in FOR_PEOPLE and "text/html" in accepted):
-        return problem(status, detail, getattr(error, "headers", None))
+        return problem(status, detail_of(error), getattr(error, "headers", None))
     try:
-        return _page(request, error, status, detail)
+        return _page(request, error, status)
     except Exception as fault:  # the page about the fault is faulty too: say it in plain words
         traceback.print_exception(fault, file=sys.stderr)
-        return Response(f"{TITLES[500]}: {detail}\n", status_code=500, media_type="text/plain; charset=utf-8")
+        return Response(
+            f"{title_of(500)}: {detail_of(error)}\n", status_code=500, media_type="text/plain; charset=utf-8"
+        )
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response[bytes]:
     """An error for programs."""
-    title = TITLES.get(status, "Not possible")
+    title = title_of(status)
     more = dict(headers or {})
     if status == 401:
         more["WWW-Authenticate"] = 'Bearer realm="ringfence"'
@@ -86,8 +94,17 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return Response(body, status_code=status, media_type=PROBLEM, headers=more)
 
 
-def _page(request: Request[Visitor, Any, Any], error: Exception, status: int, detail: str) -> Response[Any]:
-    visitor: Visitor = request.scope.get("user") or Visitor(address="")
+def _visitor(request: Request[Visitor, Any, Any]) -> Visitor:
+    """Who asks; where that is not known, for the request failed before, somebody who reads its language."""
+    web: Web = request.app.state.web
+    words = web.pages.words(request.headers.get("accept-language", ""))
+    return request.scope.get("user") or Visitor(address="", words=words)
+
+
+def _page(request: Request[Visitor, Any, Any], error: Exception, status: int) -> Response[Any]:
+    visitor = _visitor(request)
+    _ = visitor.words
+    detail = detail_of(error, _)
     if isinstance(error, NotAuthorizedException):
         return Redirect(
             login_path(request.url.path if request.method in SAFE else "/", request.url.query), status_code=303
@@ -100,7 +117,7 @@ def _page(request: Request[Visitor, Any, Any], error: Exception, status: int, de
             return _html(request, "confirm", values, 409)
         visitor.session.tell("bad", detail)
         return Redirect(onward, status_code=303)
-    page = _html(request, "error", {"title": TITLES.get(status, "Not possible"), "detail": detail}, status)
+    page = _html(request, "error", {"title": title_of(status, _), "detail": detail}, status)
     page.headers.update(getattr(error, "headers", None) or {})
     return page
 
@@ -113,7 +130,7 @@ def _may_be_forced(request: Request[Visitor, Any, Any]) -> bool:
 
 def _html(request: Request[Visitor, Any, Any], name: str, values: dict[str, Any], status: int) -> Response[str]:
     web: Web = request.app.state.web
-    visitor: Visitor = request.scope.get("user") or Visitor(address="")
+    visitor = _visitor(request)
     # In the loop: nothing here may wait for anybody.
-    body = web.render(name, visitor, {**frame(request), **values}, language_of(request), ask=False)
+    body = web.render(name, visitor, {**frame(request), **values}, ask=False)
     return Response(body, status_code=status, media_type="text/html")

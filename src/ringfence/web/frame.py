@@ -1,4 +1,4 @@
-"""What stands around every page: its address, its colours, its language, and where its static files are."""
+"""What stands around every page: its address, its colours, and where its static files are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Final
 from litestar import Request
 
 from ringfence.web.templating import static_files
-from ringfence.web.web import Web
 
 THEMES: Final = ("auto", "light", "dark")
 THEME_COOKIE: Final = "ringfence-theme"
@@ -33,9 +32,3 @@ def frame(request: Request[Any, Any, Any]) -> dict[str, Any]:
         "path": request.url.path, "query": request.url.query, "version": version(),
         "theme": theme if theme in THEMES else "auto",
     }  # fmt: skip
-
-
-def language_of(request: Request[Any, Any, Any]) -> str:
-    """The language to answer in."""
-    web: Web = request.app.state.web
-    return web.pages.language(request.headers.get("accept-language", ""))

@@ -47,9 +47,11 @@ class Recognise(AbstractAuthenticationMiddleware):
                     )
                 visitor = Visitor(address=address)
         else:
-            visitor = _by_cookie(web, connection.cookies.get(web.cookie, ""), address)
-            if RENEWING in connection.headers:
-                visitor = structs.replace(visitor, renewing=True)
+            words = web.pages.words(connection.headers.get("accept-language", ""))
+            visitor = structs.replace(
+                _by_cookie(web, connection.cookies.get(web.cookie, ""), address), words=words,
+                renewing=RENEWING in connection.headers,
+            )  # fmt: skip
         return AuthenticationResult(user=visitor, auth=visitor.session)
 
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ringfence.render import duration
-from ringfence.translating import LOCALE, translations
+from ringfence.translating import ENGLISH_NAME, LOCALE, Words, languages, translations
 from ringfence.web import texts
 from ringfence.web.access import Permission
 
@@ -24,12 +23,17 @@ class Pages:
     """Renders templates by name in one of the languages that there are."""
 
     def __init__(self, folder: Path = HERE / "templates", locale: Path = LOCALE) -> None:
-        self.languages = ["en", *(path.name for path in sorted(locale.glob("*")) if path.is_dir())]
+        self.languages = list(languages(locale))
+        self._words = {language: Words.of(language, locale=locale) for language in self.languages}
         self._environments = {language: _environment(folder, locale, language) for language in self.languages}
 
-    def render(self, name: str, values: Mapping[str, Any], language: str = "en") -> str:
+    def render(self, name: str, values: Mapping[str, Any], language: str = ENGLISH_NAME) -> str:
         """The page `name` (without its ending) as HTML."""
         return self._environments[language].get_template(f"{name}.html").render(values)
+
+    def words(self, accepted: str) -> Words:
+        """The words of the language in which to answer who sent this Accept-Language header."""
+        return self._words[self.language(accepted)]
 
     def language(self, accepted: str) -> str:
         """The first language of an Accept-Language header that there is (RFC 9110, 12.5.4), else English."""
@@ -37,10 +41,12 @@ class Pages:
         for part in accepted.split(",")[:20]:
             tag, _, quality = part.partition(";q=")
             try:
-                wanted.append((-float(quality or 1), tag.strip().lower().partition("-")[0]))
+                wanted.append((-float(quality or 1), tag.strip().lower().replace("-", "_")))
             except ValueError:
                 continue
-        return next((tag for _, tag in sorted(wanted, key=lambda one: one[0]) if tag in self.languages), "en")
+        known = {language.lower(): language for language in self.languages}
+        tags = (tag for _, whole in sorted(wanted, key=lambda one: one[0]) for tag in (whole, whole.partition("_")[0]))
+        return next((known[tag] for tag in tags if tag in known), ENGLISH_NAME)
 
 
 def _environment(folder: Path, locale: Path, language: str) -> Environment:
@@ -50,11 +56,7 @@ def _environment(folder: Path, locale: Path, language: str) -> Environment:
         trim_blocks=True, lstrip_blocks=True, auto_reload=False, cache_size=-1, extensions=["jinja2.ext.i18n"],
     )  # fmt: skip
     environment.install_gettext_translations(translations(language, locale), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters |= {
-        "plain": texts.plain, "when": texts.when, "left": texts.left, "number": texts.number, "size": texts.size,
-        "duration": duration, "service": texts.service_name, "address_path": texts.address_path,
-        "author": texts.author_name,
-    }  # fmt: skip
+    environment.filters |= texts.Shown(Words.of(language, locale=locale)).filters
     environment.globals["permission"] = {permission.name: permission for permission in Permission}
     for name in environment.list_templates():
         environment.get_template(name)

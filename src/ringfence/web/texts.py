@@ -6,6 +6,7 @@ control and bidirectional characters are shown as escapes, and the template engi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -13,9 +14,12 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from ringfence.answers import FOREVER_TEXT, stamp
-from ringfence.model import EVERY
-from ringfence.render import author_name as author_name
-from ringfence.render import duration, safe
+from ringfence.durations import parse_duration
+from ringfence.phrases import in_words
+from ringfence.policy_grid import Cell
+from ringfence.render import safe
+from ringfence.translating import ENGLISH_NAME, Words, own_name
+from ringfence.web.charts import Line
 
 
 def printed(value: Any) -> Any:
@@ -41,41 +45,91 @@ def seconds_of(when: str | float | None) -> float | None:
     return None if when in (float("inf"), float("-inf")) else float(when)
 
 
-def when(value: str | float | None, empty: str = "never") -> Markup:
-    """A point in time as an element that the page's script shows in the reader's zone; without one it is UTC."""
-    moment = seconds_of(value)
-    if moment is None:
-        return Markup("<span>{}</span>").format("for good" if value in (FOREVER_TEXT, float("inf")) else empty)
-    exact = stamp(moment)
-    shown = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(exact, shown, shown)
-
-
-def left(value: str | float | None, now: float) -> str:
-    """The time until `value`, in at most two units."""
-    moment = seconds_of(value)
-    return "for good" if moment is None else duration(max(0.0, moment - now))
-
-
-def number(value: float | None) -> str:
-    """A count with its thousands apart."""
-    return "-" if value is None or value < 0 else f"{value:,.0f}"
-
-
-def size(value: float) -> str:
-    """A number of bytes in the unit that fits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
-
-
-def service_name(name: str) -> str:
-    """A service in words."""
-    return "all services" if name == EVERY else name
-
-
 def address_path(address: str) -> str:
     """The page of an address or network."""
     return "/attacks/" + quote(address, safe=":")
+
+
+def begin(text: str) -> str:
+    """`text` as the beginning of a sentence."""
+    return text[:1].upper() + text[1:]
+
+
+class Shown:
+    """Values as they stand on a page in the language of `words`; `filters` by the names that templates use."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = _ = words
+        self._for_good, self._never = _("for good"), _("never")
+        self.filters: dict[str, Callable[..., Any]] = {
+            "plain": plain, "address_path": address_path, "when": self.when, "left": self.left, "number": self.number,
+            "size": words.size, "duration": words.duration, "service": words.service, "author": words.author,
+            "cause": words.cause, "said": self.said, "named": self.named, "rate": self.rate,
+            "begin": begin, "brief": self.brief, "language": own_name,
+        }  # fmt: skip
+
+    def when(self, value: str | float | None, empty: str = "") -> Markup:
+        """A point in time as an element that the page's script shows in the reader's zone; without one it is UTC."""
+        moment = seconds_of(value)
+        if moment is None:
+            endless = value in (FOREVER_TEXT, float("inf"))
+            return Markup("<span>{}</span>").format(self._for_good if endless else empty or self._never)
+        exact = stamp(moment)
+        shown = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(exact, shown, shown)
+
+    def left(self, value: str | float | None, now: float) -> str:
+        """The time until `value`, in at most two units."""
+        moment = seconds_of(value)
+        return self._for_good if moment is None else self._words.duration(max(0.0, moment - now))
+
+    def number(self, value: float | None) -> str:
+        """A count with its thousands apart."""
+        return "-" if value is None or value < 0 else self._words.figures(value)
+
+    def rate(self, value: float) -> str:
+        """A number with its tenths."""
+        return self._words.figures(value, 1)
+
+    def said(self, sentence: str) -> str:
+        """What the guard or the system said, in the reader's language as far as that can be."""
+        return in_words(sentence, self._words)
+
+    def brief(self, cell: Cell) -> str:
+        """A rule in the fewest words, for a cell of the policy's table: "14 in 1h → 2h"."""
+        return brief(cell, self._words)
+
+    def named(self, line: Line) -> str:
+        """A line of the chart: a service, or how many others are taken together."""
+        return line_name(line, self._words)
+
+
+def brief(cell: Cell, _: Words) -> str:
+    """What `policy_typed.brief` says of a rule, in the reader's language: it is made of the cell's values."""
+    held = {key: value.effective for key, value in cell.values.items()}
+    if not cell.brief or _.language == ENGLISH_NAME:
+        return cell.brief
+    if held["bans"]:
+        counted = _.ngettext("%(count)s ban", "%(count)s bans", int(held["bans"]))
+    elif held["count"] == "accounts":
+        counted = _.ngettext("%(count)s account", "%(count)s accounts", int(held["failures"]))
+    else:
+        counted = _.number(int(held["failures"]))
+    if held["per"] != "address":
+        per = {"network": _("network"), "account": _("account")}.get(held["per"], held["per"])
+        counted = _("%(counted)s per %(what)s", counted=counted, what=per)
+    actions = held["actions"]
+    then = _length(held["ban"], _) if "block" in actions else _("mail") if "mail" in actions else _("record")
+    text = _("%(many)s in %(time)s", many=counted, time=_length(held["within"], _))
+    notes = [_("all services")] if held["scope"] == "all" else []
+    notes += [_("proven")] if held["proven"] == "yes" else []
+    return ", ".join([f"{text} → {then}", *notes])
+
+
+def _length(typed: str, _: Words) -> str:
+    return _.duration(parse_duration(typed))
+
+
+def line_name(line: Line, _: Words) -> str:
+    """What a line of the chart is called."""
+    return _("others (%(count)s)", count=_.figures(line.others)) if line.others else line.name

@@ -16,6 +16,7 @@ from litestar.datastructures import FormMultiDict
 
 from ringfence.errors import RingfenceError
 from ringfence.parse.addresses import AddressSet
+from ringfence.phrases import in_words
 from ringfence.settings import Settings
 from ringfence.web.access import Permission, Visitor
 from ringfence.web.asking import Guard
@@ -172,11 +173,13 @@ class Web:
         return "__Host-ringfence" if self.secure else "ringfence"
 
     def render(
-        self, name: str, visitor: Visitor, values: Mapping[str, Any], language: str = "en", *, ask: bool = True
-    ) -> str:
-        """The page `name` with what every page shows; without `ask` the guard is not waited for."""
+        self, name: str, visitor: Visitor, values: Mapping[str, Any], *, ask: bool = True
+    ) -> str:  # fmt: skip
+        """The page `name` in the visitor's language, with what every page shows; `ask`: the guard, too."""
+        language = visitor.words.language
         common: dict[str, Any] = {
-            "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [], "language": language,
+            "visitor": visitor, "now": self.clock(), "pulse": None, "trouble": "", "flashes": [],
+            "language": language.replace("_", "-"),
             "own": visitor.address, "place": self.countries.of, "unseen": 0, "most_unseen": MOST_UNSEEN,
             "csrf": visitor.session.csrf if visitor.session is not None else "",
         }  # fmt: skip
@@ -191,5 +194,5 @@ class Web:
             try:
                 common["pulse"] = self.guard.pulse()
             except RingfenceError as error:
-                common["trouble"] = str(error)
+                common["trouble"] = in_words(str(error), visitor.words)
         return self.pages.render(name, {**common, **values}, language)

@@ -8,7 +8,6 @@ from litestar import Response, get
 
 from ringfence.web.access import Permission, needs
 from ringfence.web.description import ROOT
-from ringfence.web.frame import language_of
 from ringfence.web.pages.showing import Asked, Parts, show
 
 WHO: Final = (Permission.SEE, Permission.OWN, Permission.REPORT)
@@ -23,7 +22,7 @@ def openapi_json(request: Asked, web: Parts) -> Response[bytes]:
 @get(f"{ROOT}/docs", opt=needs(*WHO), sync_to_thread=True, include_in_schema=False)
 def docs(request: Asked, web: Parts) -> Response[str]:
     """The documentation of the API, as a page without scripts."""
-    told = web.description.page(request.app, web.pages, language_of(request))
+    told = web.description.page(request.app, web.pages, request.user.words.language)
     return show(request, "docs", told=told, root=ROOT, base=web.settings.web.base)
 
 

@@ -23,12 +23,13 @@ from ringfence.ledger.listed import (
     NetworkSums,
     Page,
 )
-from ringfence.render import plural
+from ringfence.phrases import in_words
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.attackquery import target_in
 from ringfence.web.charts import Bars, bars_of
 from ringfence.web.cursors import cursor_of, cursor_text
 from ringfence.web.pages.attacks import LENGTHS, services_seen
+from ringfence.web.pages.ban import changes_in_words
 from ringfence.web.pages.fields import counted, holds
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, go, show
 from ringfence.web.web import Web
@@ -57,7 +58,8 @@ def address(request: Asked, web: Parts, visitor: Who, path: FromPath[str]) -> Re
     asked = str(path).strip("/")
     target = target_in(asked)
     if target is None:
-        raise NotFoundError(f"{asked[:100]} is no address and no network (such as 203.0.113.0/24)")
+        _ = visitor.words
+        raise NotFoundError(_("%(text)s is no address and no network (such as 203.0.113.0/24)", text=asked[:100]))
     if target != asked:
         return go(f"/attacks/{target}")
     ledger = web.readers.ledger()
@@ -71,9 +73,10 @@ def address(request: Asked, web: Parts, visitor: Who, path: FromPath[str]) -> Re
         bars=_bars(ledger, target, seen), events=page.rows, sent=sent, lengths=LENGTHS,
         more=_path(target, more) if page.next else "",
         first=_path(target, sent) if "cursor" in request.query_params else "",
-        here=holds(target, visitor.address), count=counted(seen.sums.addresses) if seen else "",
+        here=holds(target, visitor.address), count=counted(seen.sums.addresses, visitor.words) if seen else "",
         services=services_seen(ledger),
         bans=_bans(ledger, target, explanation), histories=_histories(ledger, explanation),
+        changes=changes_in_words(visitor.words),
     )  # fmt: skip
 
 
@@ -103,9 +106,10 @@ def _explained(web: Web, visitor: Visitor, target: str) -> tuple[Explanation | N
     try:
         return web.guard.ask(Explanation, visitor, "explain", address=target, limit=EVIDENCE), ""
     except UnreachableError as error:
-        return None, str(error)
+        return None, in_words(str(error), visitor.words)
     except RingfenceError as error:
-        return None, f"the guard can't tell: {error}"
+        _ = visitor.words
+        return None, _("the guard can't tell: %(why)s", why=in_words(str(error), _))
 
 
 def _wanted_events(request: Asked) -> tuple[EventFilter, dict[str, str]]:
@@ -155,19 +159,23 @@ def unban(web: Parts, visitor: Who, form: Sent) -> Redirect:
     lifted = web.guard.ask(Lifted, visitor, "unban_many", ids=form.numbers("id"))
     web.guard.changed()
     targets = ", ".join(dict.fromkeys(row.target for row in lifted.rows))
-    told = f"{plural(len(lifted.rows), 'ban')} lifted: {targets}" if lifted.rows else "No ban was running any more"
-    done(visitor, told, lifted.why)
+    _, count = visitor.words, len(lifted.rows)
+    told = _.ngettext("%(count)s ban lifted: %(names)s", "%(count)s bans lifted: %(names)s", count, names=targets)
+    done(visitor, told if count else _("No ban was running any more"), lifted.why)
     return back(form, "/attacks")
 
 
 @post("/attacks/note", opt=needs(Permission.ACT), sync_to_thread=True)
 def note(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Write a note beside a ban."""
-    numbers = form.numbers("id")
+    numbers, _ = form.numbers("id"), visitor.words
     if not numbers:
-        raise RingfenceError("a note is kept with a ban, and none was named")
+        raise RingfenceError(_("a note is kept with a ban, and none was named"))
     row = web.guard.ask(BanRow, visitor, "note_ban", id=numbers[0], note=form["note"])
-    done(visitor, f"The note on the ban of {row.target} is {'kept' if row.note else 'removed'}")
+    if row.note:
+        done(visitor, _("The note on the ban of %(address)s is kept", address=row.target))
+    else:
+        done(visitor, _("The note on the ban of %(address)s is removed", address=row.target))
     return back(form, "/attacks")
 
 

@@ -11,16 +11,17 @@ from litestar.response import Redirect, Stream
 from ringfence.answers import Allowed, Banned
 from ringfence.ledger import Ledger
 from ringfence.ledger.listed import Count, Cursor, ListedAttacker, Page
-from ringfence.model import EVERY, FOREVER
-from ringfence.orders import is_large, named
-from ringfence.render import ban_length, plural
+from ringfence.model import EVERY
+from ringfence.orders import is_large
 from ringfence.values import parse_address
 from ringfence.web.access import Permission, needs
 from ringfence.web.attackquery import PERIODS, SHOWN, SORTS, AttackQuery, attack_query
 from ringfence.web.cursors import cursor_text
 from ringfence.web.exports import AT_ONCE, csv_parts, json_parts
+from ringfence.web.pages.bans import banned_text
 from ringfence.web.pages.fields import counted, forced, length_of
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, show
+from ringfence.web.pages.whitelist import allowed_text
 from ringfence.web.web import Web
 
 LENGTHS: Final = ("1h", "1d", "365d", "forever")
@@ -38,7 +39,7 @@ def attacks(request: Asked, web: Parts) -> Response[str]:
         query.wanted, query.sort, descending=query.descending, limit=query.limit, cursor=query.cursor
     )
     return show(
-        request, "attacks", query=query, rows=page.rows, total=counted(_count(web, query, page)),
+        request, "attacks", query=query, rows=page.rows, total=counted(_count(web, query, page), request.user.words),
         more=query.path(cursor=cursor_text(page.next)) if page.next else "",
         first=query.path() if query.cursor else "", services=services_seen(ledger),
         periods=list(PERIODS), sorts=SORTS, shown=SHOWN, lengths=LENGTHS,
@@ -47,7 +48,7 @@ def attacks(request: Asked, web: Parts) -> Response[str]:
 
 def _query(request: Asked, web: Web, ledger: Ledger) -> AttackQuery:
     sent = {name: request.query_params.get(name, "") for name in request.query_params}
-    return attack_query(sent, web.in_force.harmless(ledger), web.clock())
+    return attack_query(sent, web.in_force.harmless(ledger), web.clock(), request.user.words)
 
 
 def _count(web: Web, query: AttackQuery, page: Page[ListedAttacker]) -> Count:
@@ -108,15 +109,14 @@ def _named(ending: str) -> dict[str, str]:
 @post("/attacks/ban", opt={**needs(Permission.ACT), "forceable": True}, sync_to_thread=True)
 def ban(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Ban an address or network: for one of the usual times, or as long as was typed."""
-    seconds = length_of(form)
+    seconds = length_of(form, visitor.words)
     trial = {"trial": web.settings.web.undo} if _risky(form["target"]) else {}
     made = web.guard.ask(
         Banned, visitor, "ban", target=form["target"], service=form["service"] or EVERY, seconds=seconds,
         note=form["note"], force=forced(form), **trial,
     )  # fmt: skip
     web.guard.changed()
-    length = ban_length(FOREVER if seconds is None else seconds)
-    done(visitor, f"{made.ban.target} is banned from {named(made.ban.service)} {length}", made.why)
+    done(visitor, banned_text(made.ban, seconds, visitor.words), made.why)
     return back(form, "/attacks")
 
 
@@ -131,14 +131,19 @@ def _risky(target: str) -> bool:
 @post("/attacks/allow", opt=needs(Permission.ACT), sync_to_thread=True)
 def allow(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Put an address or network on the whitelist; whatever bans it is lifted."""
-    seconds = length_of(form, otherwise="forever")
+    seconds = length_of(form, visitor.words, otherwise="forever")
     made = web.guard.ask(
         Allowed, visitor, "allow", target=form["target"], service=form["service"] or EVERY, seconds=seconds,
         note=form["note"],
     )  # fmt: skip
     web.guard.changed()
-    lifted = f"; it was banned: {plural(len(made.lifted), 'ban')} lifted" if made.lifted else ""
-    done(visitor, f"{made.entry.target} is on the whitelist for {named(made.entry.service)}{lifted}", made.why)
+    _, count = visitor.words, len(made.lifted)
+    text = allowed_text(made.entry, _)
+    if count:
+        text += "; " + _.ngettext(
+            "it was banned: %(count)s ban lifted", "it was banned: %(count)s bans lifted", count
+        )  # fmt: skip
+    done(visitor, text, made.why)
     return back(form, "/attacks")
 
 

@@ -14,6 +14,7 @@ from litestar.response import Stream
 from ringfence.answers import stamp
 from ringfence.ledger.facts import AuditEntry
 from ringfence.ledger.listed import Page
+from ringfence.translating import ENGLISH, Words
 from ringfence.web.access import Permission, needs
 from ringfence.web.exporting import csv_lines
 from ringfence.web.pages.showing import Asked, Parts, show
@@ -36,8 +37,8 @@ def audit_page(request: Asked, web: Parts) -> Response[str]:
     if cursor is not None:
         beginning = _address(text)
     return show(
-        request, "audit", entries=[(entry, words(entry)) for entry in found.rows], text=text, beginning=beginning,
-        more=_address(text, found.next[0]) if found.next else "",
+        request, "audit", entries=[(entry, words(entry, request.user.words)) for entry in found.rows], text=text,
+        beginning=beginning, more=_address(text, found.next[0]) if found.next else "",
     )  # fmt: skip
 
 
@@ -67,16 +68,16 @@ def _part(web: Web, text: str, cursor: tuple[Any, ...] | None) -> Page[AuditEntr
     return web.readers.ledger().audit_page(text, limit=ROWS_OF_A_PART, cursor=cursor)
 
 
-def words(entry: AuditEntry) -> str:
+def words(entry: AuditEntry, _: Words = ENGLISH) -> str:
     """The arguments of a command as "name: value"; those that were not given are left out."""
     given = {name: value for name, value in entry.arguments.items() if value not in (None, "", [], {})}
-    return "; ".join(f"{name}: {_word(name, value)}" for name, value in given.items())
+    return "; ".join(f"{name}: {_word(name, value, _)}" for name, value in given.items())
 
 
-def _word(name: str, value: Any) -> str:
+def _word(name: str, value: Any, _: Words) -> str:
     """One argument as people read it; points in time are kept as seconds."""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, int | float) and name in TIMES:
         return stamp(value)
     if isinstance(value, list) and all(isinstance(one, str) for one in value):

@@ -14,11 +14,10 @@ from ringfence.answers import Banned, BanRow, Lifted
 from ringfence.errors import RingfenceError
 from ringfence.ledger.listed import BanFilter, ListedBan
 from ringfence.model import EVERY
-from ringfence.render import ban_length, few, plural
+from ringfence.translating import Words
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.pages.fields import Query, counted, forced, holds, length_of, network_in, whole
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, go, show
-from ringfence.web.texts import service_name
 from ringfence.web.web import Web
 
 ROWS: Final = 50
@@ -52,7 +51,7 @@ def bans_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
     count = ledger.ban_count(wanted)
     return show(
         request, "bans", query=query, shown=shown, wanted=wanted, sort=sort, descending=descending,
-        lines=lines_of(web, page.rows, visitor), total=counted(count), more=query.more(page.next),
+        lines=lines_of(web, page.rows, visitor), total=counted(count, visitor.words), more=query.more(page.next),
         first=query.first(), here=whole(request), states=STATES.get(shown, ()),
         filtered=wanted != BanFilter(show=wanted.show), undo=web.settings.web.undo,
         requests=ledger.requests(limit=MOST_REQUESTS),
@@ -82,7 +81,7 @@ def lines_of(web: Web, bans: Sequence[ListedBan], visitor: Visitor) -> list[BanL
 @post("/bans", opt={**needs(Permission.ACT), "forceable": True}, sync_to_thread=True)
 def ban(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Ban an address or network by hand."""
-    seconds = length_of(form)
+    seconds = length_of(form, visitor.words)
     answer = web.guard.ask(
         Banned, visitor, "ban", target=form["target"], service=form["service"] or EVERY, seconds=seconds,
         note=form["note"], force=forced(form), trial=web.settings.web.undo,
@@ -94,11 +93,25 @@ def ban(web: Parts, visitor: Who, form: Sent) -> Redirect:
 
 def tell_banned(visitor: Visitor, answer: Banned, seconds: float | None) -> None:
     """Tell what came of a ban by hand."""
-    made, length = answer.ban, ban_length(float("inf") if seconds is None else seconds)
-    text = f"{made.target} is banned from {service_name(made.service)} {length}"
+    _, made = visitor.words, answer.ban
+    text = banned_text(made, seconds, _)
     if answer.trial is not None:
-        text += f". It is a large network: keep it on top of the page, or it is undone in {answer.trial.left:.0f} s"
-    done(visitor, text, answer.why or ("" if answer.enforced else "it is not in force yet"))
+        text += ". " + _(
+            "It is a large network: keep it on top of the page, or it is undone in %(time)s",
+            time=_.duration(round(answer.trial.left)),
+        )
+    done(visitor, text, answer.why or ("" if answer.enforced else _("it is not in force yet")))
+
+
+def banned_text(made: BanRow, seconds: float | None, _: Words) -> str:
+    """That somebody is banned from now on, for so many seconds (None: for good)."""
+    service = _.service(made.service)
+    if seconds is None:
+        return _("%(address)s is banned from %(service)s for good", address=made.target, service=service)
+    return _(
+        "%(address)s is banned from %(service)s for %(length)s", address=made.target, service=service,
+        length=_.duration(seconds),
+    )  # fmt: skip
 
 
 @post("/bans/unban", opt=needs(Permission.ACT), sync_to_thread=True)
@@ -106,7 +119,8 @@ def unban(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Lift one ban (its own button), or those whose boxes are ticked."""
     numbers = form.numbers("one") or form.numbers("ban")
     if not numbers:
-        raise RingfenceError("no ban is selected: tick those that are to be lifted")
+        _ = visitor.words
+        raise RingfenceError(_("no ban is selected: tick those that are to be lifted"))
     answer = web.guard.ask(Lifted, visitor, "unban_many", ids=numbers)
     web.guard.changed()
     _tell_lifted(visitor, answer.rows, answer.why)
@@ -114,11 +128,16 @@ def unban(web: Parts, visitor: Who, form: Sent) -> Redirect:
 
 
 def _tell_lifted(visitor: Visitor, rows: Sequence[BanRow], why: str) -> None:
+    _ = visitor.words
     if not rows:
-        done(visitor, "Nothing was lifted", "what was selected had ended already")
+        done(visitor, _("Nothing was lifted"), _("what was selected had ended already"))
         return
-    names = few([f"{row.target} ({service_name(row.service)})" for row in rows])
-    done(visitor, f"{plural(len(rows), 'ban')} lifted: {names}", why)
+    names = _.few([f"{row.target} ({_.service(row.service)})" for row in rows])
+    done(
+        visitor,
+        _.ngettext("%(count)s ban lifted: %(names)s", "%(count)s bans lifted: %(names)s", len(rows), names=names),
+        why,
+    )
 
 
 @get("/bans/unban-all", opt=needs(Permission.ACT), sync_to_thread=True)
@@ -132,13 +151,20 @@ def unban_all_page(request: Asked, web: Parts) -> Response[str]:
 @post("/bans/unban-all", opt=needs(Permission.ACT), sync_to_thread=True)
 def unban_all(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Lift every ban that runs now, of one service or of all."""
+    _ = visitor.words
     if not form["sure"]:
-        raise RingfenceError("nothing was lifted: tick the box that says that you mean it")
+        raise RingfenceError(_("nothing was lifted: tick the box that says that you mean it"))
     service = "" if form["service"] in ("", "any") else form["service"]
     count, why = _lift_all(web, visitor, service)
     web.guard.changed()
-    whom = "" if not service else f" from {service_name(service)}"
-    done(visitor, f"{plural(count, 'ban')}{whom} lifted", why)
+    if not service:
+        done(visitor, _.ngettext("%(count)s ban lifted", "%(count)s bans lifted", count), why)
+        return go("/bans")
+    text = _.ngettext(
+        "%(count)s ban from %(service)s lifted", "%(count)s bans from %(service)s lifted", count,
+        service=_.service(service),
+    )  # fmt: skip
+    done(visitor, text, why)
     return go("/bans")
 
 

@@ -19,9 +19,9 @@ from ringfence.errors import RingfenceError
 from ringfence.ledger.facts import Size
 from ringfence.live import Vitals
 from ringfence.model import EVERY
+from ringfence.phrases import in_words
 from ringfence.web.access import Permission, needs
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, show
-from ringfence.web.texts import service_name
 from ringfence.web.web import Web
 
 ALL: Final = "all"
@@ -45,24 +45,24 @@ def diagnostics_page(request: Asked, web: Parts) -> Response[str]:
     try:
         vitals = web.guard.ask_for_page(Vitals, "vitals")
     except RingfenceError as error:
-        trouble = str(error)
+        trouble = in_words(str(error), request.user.words)
     rows, size = web.counts.statistics(), web.counts.size()
     return show(
         request, "diagnostics", rows=rows, vitals=vitals, size=size, stores=stores(vitals, size, web), page=page(web),
-        missing=trouble, versions=VERSIONS, every=EVERY, all_services=ALL,
+        missing=trouble, versions=VERSIONS, own_version=ringfence.__version__, every=EVERY, all_services=ALL,
     )  # fmt: skip
 
 
 @post("/diagnostics/reset", opt=needs(Permission.ACT), sync_to_thread=True)
 def reset(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Begin to count anew, for one service or for all."""
-    service = form["service"]
+    service, _ = form["service"], visitor.words
     if form["sure"] != "yes":
-        raise RingfenceError("nothing was reset: tick the box that says you are sure")
+        raise RingfenceError(_("nothing was reset: tick the box that says you are sure"))
     web.guard.ask(Stats, visitor, "reset_statistics", service="" if service in ("", ALL) else service)
     web.guard.changed()
-    what = "every service" if service in ("", ALL) else service_name(service)
-    done(visitor, f"The statistics of {what} begin anew")
+    what = _("every service") if service in ("", ALL) else _.service(service)
+    done(visitor, _("The statistics of %(service)s begin anew", service=what))
     return go("/diagnostics")
 
 
@@ -99,7 +99,7 @@ def page(web: Web) -> PageState:
 
 def _versions() -> list[tuple[str, str]]:
     found = [
-        ("Ringfence (page)", ringfence.__version__), ("Python", platform.python_version()),
+        ("Python", platform.python_version()),
         ("SQLite", sqlite3.sqlite_version), ("Linux", os.uname().release),
     ]  # fmt: skip
     for name in PACKAGES:

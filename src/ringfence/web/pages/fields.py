@@ -18,6 +18,8 @@ import msgspec
 from ringfence.durations import parse_duration
 from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.ledger.listed import Count, Cursor
+from ringfence.phrases import in_words
+from ringfence.translating import Words
 from ringfence.web.pages.showing import Asked
 from ringfence.web.web import Form
 
@@ -70,26 +72,26 @@ class Query:
         return self.link() if self.text("cursor") else ""
 
 
-def length_of(form: Form, *, otherwise: str = "") -> float | None:
+def length_of(form: Form, _: Words, *, otherwise: str = "") -> float | None:
     """The seconds that a form asks for: as typed in `custom`, else as chosen in `length`; None: for good."""
     text = form["custom"] or form["length"] or otherwise
     try:
         seconds = parse_duration(text)
     except ValueError as error:
-        raise RingfenceError(f"the length of time {error}") from error
+        raise RingfenceError(_("the length of time %(why)s", why=in_words(str(error), _))) from error
     return None if seconds == math.inf else seconds
 
 
-def number_of(text: str) -> int:
+def number_of(text: str, _: Words) -> int:
     """The number that is part of a path. Raises NotFoundError where it can't be one of ours."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise NotFoundError(f"there is no number {text[:40]!r}")
+        raise NotFoundError(_("there is no number %(number)s", number=repr(text[:40])))
     return int(text)
 
 
-def counted(count: Count) -> str:
+def counted(count: Count, _: Words) -> str:
     """A count as it is told: "1,204", or "10,000+" where counting stopped."""
-    return f"{count.rows:,}" if count.exact else f"{count.rows - 1:,}+"
+    return _.figures(count.rows) if count.exact else f"{_.figures(count.rows - 1)}+"
 
 
 def network_in(text: str) -> str:

@@ -22,10 +22,11 @@ HOLDS: Final[dict[str, float | None]] = {
 @post("/tokens/add", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def add_token(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str]:
     """Make a token; its secret stands in this answer and nowhere else."""
+    _ = visitor.words
     if form["scope"] not in SCOPES:
-        raise RingfenceError(f"choose a scope: {', '.join(SCOPES)}")
+        raise RingfenceError(_("choose a scope: %(scopes)s", scopes=", ".join(SCOPES)))
     if form["holds"] not in HOLDS:
-        raise RingfenceError("choose how long the token holds")
+        raise RingfenceError(_("choose how long the token holds"))
     made = web.guard.ask(
         NewToken, visitor, "add_token", user=form["user"] or visitor.name, label=form["label"], scope=form["scope"],
         service=form["service"] if form["scope"] == "report" else "", seconds=HOLDS[form["holds"]],

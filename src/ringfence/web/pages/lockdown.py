@@ -11,12 +11,10 @@ from litestar.response import Redirect
 from ringfence.answers import AllowRow, LockdownRow
 from ringfence.errors import RefusedError, RingfenceError
 from ringfence.model import EVERY
-from ringfence.render import duration, few
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.pages.fields import forced, length_of
-from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, show
+from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, on_trial, show
 from ringfence.web.pages.whitelist import covers, entries
-from ringfence.web.texts import service_name
 from ringfence.web.web import Web
 
 MOST_SHOWN: Final = 200
@@ -33,7 +31,7 @@ def lockdown_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
         now, names, watching = pulse.lockdown, pulse.services, not pulse.blocks
     except RingfenceError:
         now, names, watching = LockdownRow(on=False), [], False
-    rows, _ = entries(web)
+    rows = entries(web)[0]
     open_ = [row for row in rows if row.service in (EVERY, *(now.services if now.on else usual))]
     return show(
         request, "lockdown", lockdown=now, usual=[name for name in usual if name in names],
@@ -46,19 +44,23 @@ def lockdown_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
 @post("/lockdown/on", opt={**needs(Permission.ACT), "forceable": True}, sync_to_thread=True)
 def begin(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Interrupt the traffic of the chosen services."""
+    _ = visitor.words
     if not form["sure"]:
-        raise RingfenceError("nothing was interrupted: tick the box that says that you know what it means")
-    services, seconds = list(dict.fromkeys(form.all("service"))), length_of(form)
+        raise RingfenceError(_("nothing was interrupted: tick the box that says that you know what it means"))
+    services, seconds = list(dict.fromkeys(form.all("service"))), length_of(form, _)
     if not services:
-        raise RingfenceError("nothing was interrupted: choose at least one service")
+        raise RingfenceError(_("nothing was interrupted: choose at least one service"))
     _spare_ourselves(web, visitor, services, forced(form))
     answer = web.guard.ask(
         LockdownRow, visitor, "lock_down", services=services, seconds=seconds, trial=web.settings.web.undo
     )
     web.guard.changed()
-    until = "until it is switched off" if seconds is None else f"for {duration(seconds)}"
-    names = few([service_name(name) for name in answer.services])
-    _tell(visitor, answer, f"Lockdown: {names} interrupted {until}", answer.enforced)
+    names = _.services(answer.services)
+    if seconds is None:
+        text = _("Lockdown: %(services)s interrupted until it is switched off", services=names)
+    else:
+        text = _("Lockdown: %(services)s interrupted for %(length)s", services=names, length=_.duration(seconds))
+    _tell(visitor, answer, text, answer.enforced)
     return go("/lockdown")
 
 
@@ -67,7 +69,8 @@ def end(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Let the traffic flow again."""
     answer = web.guard.ask(LockdownRow, visitor, "end_lockdown", trial=web.settings.web.undo)
     web.guard.changed()
-    _tell(visitor, answer, "The lockdown is over", True)
+    _ = visitor.words
+    _tell(visitor, answer, _("The lockdown is over"), True)
     return go("/lockdown")
 
 
@@ -76,8 +79,11 @@ def _spare_ourselves(web: Web, visitor: Visitor, services: Collection[str], sure
     closed = {OWN, EVERY} & set(services)
     if sure or not closed or any(_protects(row, visitor) for row in entries(web)[0]):
         return
+    _ = visitor.words
     raise RefusedError(
-        f"the lockdown would close this page to you: {visitor.address or 'your address'} is not on the whitelist"
+        _("the lockdown would close this page to you: %(address)s is not on the whitelist", address=visitor.address)
+        if visitor.address
+        else _("the lockdown would close this page to you: your address is not on the whitelist")
     )
 
 
@@ -86,9 +92,9 @@ def _protects(row: AllowRow, visitor: Visitor) -> bool:
 
 
 def _tell(visitor: Visitor, answer: LockdownRow, text: str, enforced: bool) -> None:
-    if answer.trial is not None:
-        text += f". Keep it on top of the page, or it is undone in {answer.trial.left:.0f} s"
-    done(visitor, text, answer.why or ("" if enforced else "it is not in force yet"))
+    _ = visitor.words
+    text = on_trial(text, answer.trial, _)
+    done(visitor, text, answer.why or ("" if enforced else _("it is not in force yet")))
 
 
 ROUTES: list[Any] = [lockdown_page, begin, end]

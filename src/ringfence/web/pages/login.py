@@ -23,7 +23,8 @@ from ringfence.errors import NotFoundError, RefusedError, RingfenceError
 from ringfence.ledger.facts import User
 from ringfence.model import EVERY
 from ringfence.people_answers import UserRow
-from ringfence.render import duration
+from ringfence.phrases import in_words
+from ringfence.translating import Words
 from ringfence.web.access import Permission, Visitor, needs, own_path
 from ringfence.web.frame import FORM_COOKIE
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, show
@@ -72,7 +73,8 @@ def login_page(request: Asked, web: Parts, visitor: Who) -> Response[str] | Redi
 async def login(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Open a session for who knows name, password and, where one is set up, the code."""
     if request.app.state.get("logins", 0) >= MOST_WAITING:
-        raise ServiceUnavailableException("too many logins at once; try again in a moment")
+        _ = visitor.words
+        raise ServiceUnavailableException(_("too many logins at once; try again in a moment"))
     request.app.state.logins = request.app.state.get("logins", 0) + 1
     try:
         # In a thread of their own: a crowd of logins must not keep readers from their pages.
@@ -83,14 +85,15 @@ async def login(request: Asked, web: Parts, visitor: Who, form: Sent) -> Respons
 
 def _log_in(request: Asked, web: Web, visitor: Visitor, form: Form) -> Response[str] | Redirect:
     now = web.clock()
-    _check_patience(web, visitor.address, now)
+    _ = visitor.words
+    _check_patience(web, visitor, now)
     name, onward = form["name"].lower()[:64], own_path(form["next"] or "/")
     user = web.readers.ledger().user(name)
-    cause = _refused(user, form)
+    cause = _refused(user, form, _)
     if cause or user is None:
         web.tries.failed(visitor.address, now)
         web.report(visitor.address, cause, "/login", name)
-        wrong = "Name, password or code are not right."
+        wrong = _("Name, password or code are not right.")
         return show(
             request, "login", 401, csrf=_form_secret(request), onward=onward, wrong=wrong, name=form["name"][:64],
             first=False,
@@ -100,7 +103,7 @@ def _log_in(request: Asked, web: Web, visitor: Visitor, form: Form) -> Response[
     secret, session = web.sessions.open(user.name, visitor.address, now)
     if visitor.session is not None:
         web.sessions.close(visitor.session)
-    session.tell("note", f"You are logged in from {visitor.address}.")
+    session.tell("note", _("You are logged in from %(address)s.", address=visitor.address))
     return Redirect(onward, status_code=303, cookies=[_session_cookie(web, secret)])
 
 
@@ -108,8 +111,9 @@ def _session_cookie(web: Web, secret: str) -> Cookie:
     return Cookie(web.cookie, value=secret, httponly=True, secure=web.secure, samesite="lax", path="/")
 
 
-def _check_patience(web: Web, address: str, now: float) -> None:
+def _check_patience(web: Web, visitor: Visitor, now: float) -> None:
     """Refuse who failed too often, or is banned from the page where the kernel does not keep it out."""
+    address, _ = visitor.address, visitor.words
     wait = web.tries.wait(address, now)
     ledger = web.readers.ledger()
     targets = {address, whole(address)} if address else set()
@@ -118,15 +122,15 @@ def _check_patience(web: Web, address: str, now: float) -> None:
             wait = max(wait, min(ban.until - now, 86_400.0))
     if wait:
         raise TooManyRequestsException(
-            f"too many failed logins from {address}: try again in {duration(wait)}",
+            _("too many failed logins from %(address)s: try again in %(time)s", address=address, time=_.duration(wait)),
             headers={"Retry-After": f"{wait:.0f}"},
         )
 
 
-def _refused(user: User | None, form: Form) -> str:
+def _refused(user: User | None, form: Form, _: Words) -> str:
     """Why the login is refused, as the cause of a failed attempt; empty when it is right."""
     if not ONE_AT_A_TIME.acquire(timeout=WAIT):
-        raise ServiceUnavailableException("too many logins at once; try again in a moment")
+        raise ServiceUnavailableException(_("too many logins at once; try again in a moment"))
     try:
         right = passwords.verify(user.password if user is not None else "", form.raw("password"))
     finally:
@@ -169,11 +173,12 @@ def logout(web: Parts, visitor: Who) -> Redirect:
 
 
 @get("/welcome/{secret:str}", opt=needs(Permission.OPEN), sync_to_thread=True)
-def welcome_page(request: Asked, web: Parts, secret: FromPath[str]) -> Response[str]:
+def welcome_page(request: Asked, web: Parts, visitor: Who, secret: FromPath[str]) -> Response[str]:
     """Where a one-time link leads: choose a name and a password."""
+    _ = visitor.words
     invitation = web.readers.ledger().invitation(_hash(secret))
     if invitation is None or invitation.expires <= web.clock():
-        raise NotFoundError("this link was used already, or its time is over; ask for a new one")
+        raise NotFoundError(_("this link was used already, or its time is over; ask for a new one"))
     token = _form_secret(request)
     page = show(request, "welcome", csrf=token, invitation=invitation, wrong="", name=invitation.name)
     return _with_form_cookie(request, web, page, token)
@@ -182,28 +187,30 @@ def welcome_page(request: Asked, web: Parts, secret: FromPath[str]) -> Response[
 @post("/welcome/{secret:str}", opt=needs(Permission.OPEN), sync_to_thread=True)
 def welcome(request: Asked, web: Parts, visitor: Who, form: Sent, secret: FromPath[str]) -> Response[str] | Redirect:
     """Make the user of a one-time link, or set the password of the one it is for."""
+    _ = visitor.words
     invitation = web.readers.ledger().invitation(_hash(secret))
     if invitation is None or invitation.expires <= web.clock():
-        raise NotFoundError("this link was used already, or its time is over; ask for a new one")
+        raise NotFoundError(_("this link was used already, or its time is over; ask for a new one"))
     name = invitation.name or form["name"].lower()
     try:
-        hashed = new_password(name, form)
+        hashed = new_password(name, form, _)
         row = web.guard.ask_for_page(
             UserRow, "accept_invitation", secret_hash=_hash(secret), name=name, password_hash=hashed
         )
     except RingfenceError as error:
         return show(
-            request, "welcome", 400, csrf=_form_secret(request), invitation=invitation, wrong=str(error), name=name
-        )
+            request, "welcome", 400, csrf=_form_secret(request), invitation=invitation, wrong=in_words(str(error), _),
+            name=name,
+        )  # fmt: skip
     key, session = web.sessions.open(row.name, visitor.address, web.clock() + 0.001)
-    session.tell("good", f"Welcome, {row.name}.")
+    session.tell("good", _("Welcome, %(user)s.", user=row.name))
     return Redirect("/", status_code=303, cookies=[_session_cookie(web, key)])
 
 
-def new_password(name: str, form: Form) -> str:
+def new_password(name: str, form: Form, _: Words) -> str:
     """The hash of the password that was typed twice into a form, for user `name`. Raises RingfenceError."""
     if form.raw("password") != form.raw("again"):
-        raise RingfenceError("the two passwords are not the same")
+        raise RingfenceError(_("the two passwords are not the same"))
     passwords.check_strength(form.raw("password"), name)
     return passwords.hash_password(form.raw("password"))
 
@@ -225,26 +232,26 @@ def me_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
 @post("/me/password", opt=needs(Permission.SELF), sync_to_thread=True)
 def change_password(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """A new password; every other session of this user ends."""
-    user = _own(web, visitor)
-    _check_old(web, visitor, user, form, "the old password is not right")
-    _change_own(web, visitor, password_hash=new_password(user.name, form))
-    done(visitor, "Your password is changed; your other logins have ended")
+    user, _ = _own(web, visitor), visitor.words
+    _check_old(web, visitor, user, form, _("the old password is not right"))
+    _change_own(web, visitor, password_hash=new_password(user.name, form, _))
+    done(visitor, _("Your password is changed; your other logins have ended"))
     return go("/me")
 
 
 @post("/me/code", opt=needs(Permission.SELF), sync_to_thread=True)
 def change_code(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Set up the second factor, or remove it; both ask for the password."""
-    user = _own(web, visitor)
-    _check_old(web, visitor, user, form, "the password is not right")
+    user, _ = _own(web, visitor), visitor.words
+    _check_old(web, visitor, user, form, _("the password is not right"))
     if form["remove"]:
         _change_own(web, visitor, totp="")
-        done(visitor, "The second factor is removed")
+        done(visitor, _("The second factor is removed"))
     elif not _verified(form["secret"], form["code"].replace(" ", "")):
-        raise RefusedError("this code does not fit: scan the picture again, and look at the clock of your telephone")
+        raise RefusedError(_("this code does not fit: scan the picture again, and look at the clock of your telephone"))
     else:
         _change_own(web, visitor, totp=form["secret"])
-        done(visitor, "From now on the login asks for a code, too")
+        done(visitor, _("From now on the login asks for a code, too"))
     return go("/me")
 
 
@@ -259,7 +266,7 @@ def _verified(secret: str, code: str) -> bool:
 def _check_old(web: Web, visitor: Visitor, user: User, form: Form, wrong: str) -> None:
     """Ask for the password again: whoever found an open page must not guess it there without end."""
     now = web.clock()
-    _check_patience(web, visitor.address, now)
+    _check_patience(web, visitor, now)
     if not passwords.verify(user.password, form.raw("old")):
         web.tries.failed(visitor.address, now)
         raise RefusedError(wrong)
@@ -268,7 +275,8 @@ def _check_old(web: Web, visitor: Visitor, user: User, form: Form, wrong: str) -
 def _own(web: Web, visitor: Visitor) -> User:
     user = web.readers.ledger().user(visitor.name)
     if user is None:
-        raise NotFoundError("your user is gone")
+        _ = visitor.words
+        raise NotFoundError(_("your user is gone"))
     return user
 
 

@@ -41,15 +41,17 @@ def mine_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
 @post("/mine/ask", opt=needs(Permission.OWN), sync_to_thread=True)
 def ask(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Ask for a ban to be lifted that concerns one's own accounts."""
+    _ = visitor.words
     if not visitor.may_ask:
-        raise RefusedError("you may not ask for an unban here; talk to whoever administers this server")
+        raise RefusedError(_("you may not ask for an unban here; talk to whoever administers this server"))
     numbers = form.numbers("ban")
     bans = web.owned.bans(visitor.accounts, running=True, limit=LOOKED_AT).rows
     found = next((ban for ban in bans if ban.id in numbers), None)
     if found is None:
-        raise NotFoundError("there is no such ban of your accounts; it may have ended already")
+        raise NotFoundError(_("there is no such ban of your accounts; it may have ended already"))
     web.guard.ask(RequestRow, visitor, "ask_unban", target=found.target, service=found.service, reason=form["reason"])
-    done(visitor, f"You have asked for {found.target} to be let in again; the answer will stand here")
+    target = found.target
+    done(visitor, _("You have asked for %(address)s to be let in again; the answer will stand here", address=target))
     return go("/mine")
 
 

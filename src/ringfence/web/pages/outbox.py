@@ -10,12 +10,11 @@ from litestar.response import Redirect
 from msgspec import Struct
 
 from ringfence.alert.kinds import KINDS
-from ringfence.alert.speech import Words
 from ringfence.alert.wording import kind_title
 from ringfence.ledger import Delivery
 from ringfence.ledger.outbox import TEST
+from ringfence.translating import Words
 from ringfence.web.access import Permission, needs
-from ringfence.web.frame import language_of
 from ringfence.web.pages.fields import Query, whole
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, go, show
 
@@ -34,7 +33,7 @@ class Row(Struct, frozen=True):
 @get("/warnings/outbox", opt=needs(Permission.SEE), sync_to_thread=True)
 def outbox_page(request: Asked, web: Parts) -> Response[str]:
     """The messages, newest first."""
-    query, _ = Query(request), Words.of(language_of(request))
+    query, _ = Query(request), request.user.words
     cursor = query.cursor(1)
     before = int(cursor[0]) if cursor is not None and isinstance(cursor[0], int) else None
     found = web.readers.ledger().deliveries(before=before, limit=ROWS + 1)

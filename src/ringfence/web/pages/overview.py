@@ -9,15 +9,15 @@ from typing import Any, Final
 import msgspec
 from litestar import Response, get
 from litestar.response import Redirect
+from msgspec import structs
 
-from ringfence.alert.speech import Words
 from ringfence.alert.wording import title
 from ringfence.ledger.listed import TopAccounts
 from ringfence.model import Alert
 from ringfence.web.access import Permission, needs
 from ringfence.web.charts import LONGEST, RANGES, Chart, chart_between, chart_of, rows_of
-from ringfence.web.frame import language_of
 from ringfence.web.pages.showing import Asked, Parts, Who, go, show
+from ringfence.web.texts import line_name
 from ringfence.web.web import Web
 
 TOP: Final = 10
@@ -58,7 +58,8 @@ def chart_data(request: Asked, web: Parts) -> Response[bytes]:
         until = min(max(until, since + SHORTEST), web.clock())
         since = max(since, web.clock() - LONGEST)
         chart = chart_between(web.readers.ledger(), min(since, until - SHORTEST), until)
-    return Response(msgspec.json.encode(chart), media_type="application/json")
+    lines = [structs.replace(line, name=line_name(line, request.user.words)) for line in chart.services]
+    return Response(msgspec.json.encode(structs.replace(chart, services=lines)), media_type="application/json")
 
 
 def _range(request: Asked) -> str:
@@ -90,7 +91,7 @@ def _chart(web: Web, name: str) -> Chart:
 
 def _grave(request: Asked, web: Web) -> list[tuple[Alert, str]]:
     """The newest grave warnings that nobody acknowledged, in words; looked for anew when there is something new."""
-    now, _ = web.readers.ledger().versions(), Words.of(language_of(request))
+    now, _ = web.readers.ledger().versions(), request.user.words
     found = web.kept.get(
         ("grave", now.warnings, now.audit), lambda: web.readers.ledger().grave_warnings(MOST_GRAVE), 60.0, 120.0
     )

@@ -14,6 +14,7 @@ from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.ledger import User
 from ringfence.people_answers import InvitationRow, Invited, UserRow
 from ringfence.people_commands import LINK_ID
+from ringfence.translating import Words
 from ringfence.web.access import Permission, needs
 from ringfence.web.pages.login import new_password
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, go, show
@@ -52,7 +53,7 @@ def users_page(request: Asked, web: Parts) -> Response[str]:
 @get("/users/one", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def user_page(request: Asked, web: Parts) -> Response[str]:
     """One user, with everything that can be changed."""
-    user = _user(web, request.query_params.get("name", ""))
+    user = _user(web, request.query_params.get("name", ""), request.user.words)
     tokens = web.readers.ledger().tokens(user.name)
     return show(request, "user", user=user, roles=ROLES, tokens=tokens, holds=list(LINK_HOLDS))
 
@@ -60,32 +61,37 @@ def user_page(request: Asked, web: Parts) -> Response[str]:
 @post("/users/add", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def add(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Make a user with a password, or with a one-time link by which they choose one; or a link without a name."""
-    name, role = form["name"].lower(), _role(form)
+    _ = visitor.words
+    name, role = form["name"].lower(), _role(form, _)
     by_link = form["by"] != "password"
     if by_link and not name:
         invited = web.guard.ask(Invited, visitor, "invite", role=role, seconds=_holds(form))
         return _link(request, web, invited)
-    hashed = "" if by_link else new_password(name, form)
+    hashed = "" if by_link else new_password(name, form, _)
     row = web.guard.ask(
         UserRow, visitor, "add_user", name=name, role=role, password_hash=hashed, accounts=accounts_in(form),
         may_ask=form["may_ask"] == "yes",
     )  # fmt: skip
     if by_link:
         return _link(request, web, web.guard.ask(Invited, visitor, "invite", name=row.name, seconds=_holds(form)))
-    done(visitor, f"{row.name} can log in now")
+    done(visitor, _("%(user)s can log in now", user=row.name))
     return go("/users")
 
 
 @post("/users/change", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def change(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Another role, other accounts, the right to ask for an unban; only what differs is changed."""
-    user = _user(web, form["name"])
-    wanted = {"role": _role(form), "accounts": accounts_in(form), "may_ask": form["may_ask"] == "yes"}
+    _ = visitor.words
+    user = _user(web, form["name"], _)
+    wanted = {"role": _role(form, _), "accounts": accounts_in(form), "may_ask": form["may_ask"] == "yes"}
     before = {"role": user.role, "accounts": list(user.accounts), "may_ask": user.may_ask}
     changes = {field: value for field, value in wanted.items() if value != before[field]}
     if changes:
         web.guard.ask(UserRow, visitor, "change_user", name=user.name, **changes)
-    done(visitor, f"{user.name} is changed" if changes else f"nothing of {user.name} was to be changed")
+    if changes:
+        done(visitor, _("%(user)s is changed", user=user.name))
+    else:
+        done(visitor, _("nothing of %(user)s was to be changed", user=user.name))
     return back(form, "/users")
 
 
@@ -94,7 +100,11 @@ def disable(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Let a user in no more, or again."""
     off = form["on"] != "yes"
     row = web.guard.ask(UserRow, visitor, "change_user", name=form["name"], disabled=off)
-    done(visitor, f"{row.name} is disabled: their logins have ended" if off else f"{row.name} may log in again")
+    _ = visitor.words
+    if off:
+        done(visitor, _("%(user)s is disabled: their logins have ended", user=row.name))
+    else:
+        done(visitor, _("%(user)s may log in again", user=row.name))
     return back(form, "/users")
 
 
@@ -102,23 +112,25 @@ def disable(web: Parts, visitor: Who, form: Sent) -> Redirect:
 def second_factor(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Take the second factor from who lost it."""
     row = web.guard.ask(UserRow, visitor, "change_user", name=form["name"], totp="")
-    done(visitor, f"{row.name} logs in without a code now; tell them to set up a new one")
+    _ = visitor.words
+    done(visitor, _("%(user)s logs in without a code now; tell them to set up a new one", user=row.name))
     return back(form, "/users")
 
 
 @post("/users/link", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def link(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str]:
     """A new one-time link, with which the user chooses a password."""
-    user = _user(web, form["name"])
+    user = _user(web, form["name"], visitor.words)
     return _link(request, web, web.guard.ask(Invited, visitor, "invite", name=user.name, seconds=_holds(form)))
 
 
 @post("/users/password", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def password(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """A password that the administrator hands over."""
-    user = _user(web, form["name"])
-    web.guard.ask(UserRow, visitor, "change_user", name=user.name, password_hash=new_password(user.name, form))
-    done(visitor, f"{user.name} has a new password; their logins have ended")
+    _ = visitor.words
+    user = _user(web, form["name"], _)
+    web.guard.ask(UserRow, visitor, "change_user", name=user.name, password_hash=new_password(user.name, form, _))
+    done(visitor, _("%(user)s has a new password; their logins have ended", user=user.name))
     return back(form, "/users")
 
 
@@ -126,7 +138,8 @@ def password(web: Parts, visitor: Who, form: Sent) -> Redirect:
 def remove(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Forget a user, with tokens and links."""
     if form["sure"] != "yes":
-        raise RingfenceError("nobody was removed: tick the box that says you are sure")
+        _ = visitor.words
+        raise RingfenceError(_("nobody was removed: tick the box that says you are sure"))
     answer = web.guard.ask(Done, visitor, "remove_user", name=form["name"])
     done(visitor, answer.message)
     return go("/users")
@@ -150,16 +163,16 @@ def _link(request: Asked, web: Web, invited: Invited) -> Response[str]:
     return show(request, "secret", path="/users", still=True, link=address, invited=invited, token=None)
 
 
-def _user(web: Web, name: str) -> User:
+def _user(web: Web, name: str, _: Words) -> User:
     user = web.readers.ledger().user(name.lower()[:64])
     if user is None:
-        raise NotFoundError("there is no such user (any more)")
+        raise NotFoundError(_("there is no such user (any more)"))
     return user
 
 
-def _role(form: Form) -> str:
+def _role(form: Form, _: Words) -> str:
     if form["role"] not in ROLES:
-        raise RingfenceError(f"choose a role: {', '.join(ROLES)}")
+        raise RingfenceError(_("choose a role: %(roles)s", roles=", ".join(ROLES)))
     return form["role"]
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.model import EVERY
+from ringfence.phrases import in_words
 from ringfence.policy import RULE_FORMS
 from ringfence.policy_draft import (
     Cell,
@@ -24,7 +25,7 @@ from ringfence.policy_draft import (
     set_many,
     set_service,
 )
-from ringfence.render import few, plural
+from ringfence.translating import Words
 from ringfence.web.access import Permission, needs
 from ringfence.web.drafts import Draft, draft_of, keep
 from ringfence.web.pages.policy_forms import (
@@ -108,7 +109,8 @@ def cell_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
     rules, services = request.query_params.getall("rule", []), request.query_params.getall("service", [])
     several = "several" in request.query_params or len(rules) != 1 or len(services) != 1
     if several and not visitor.may(Permission.GOVERN):
-        raise NotFoundError("choose one rule and one service")
+        _ = visitor.words
+        raise NotFoundError(_("choose one rule and one service"))
     return _cell_page(request, web, draft, rules, services, several=several)
 
 
@@ -117,7 +119,7 @@ def _cell_page(
     form: Form | None = None, wrong: dict[str, str] | None = None,
 ) -> Response[str]:  # fmt: skip
     table = grid(draft.text, services_of(web))
-    cell = None if several else _cell(table, rules[0], services[0])
+    cell = None if several else _cell(table, rules[0], services[0], request.user.words)
     wrong = wrong or {}
     return shown(
         request, "policy_cell", 400 if wrong else 200, draft=draft, several=several, cell=cell,
@@ -126,40 +128,45 @@ def _cell_page(
     )  # fmt: skip
 
 
-def _cell(table: Grid, rule: str, service: str) -> Cell:
+def _cell(table: Grid, rule: str, service: str, _: Words) -> Cell:
     row = next((row for row in table.rows if row.rule == rule), None)
     cell = None if row is None else row.every if service == EVERY else row.cells.get(service)
     if cell is None:
-        raise NotFoundError("the policy has no such rule or service (any more)")
+        raise NotFoundError(_("the policy has no such rule or service (any more)"))
     return cell
 
 
 @post("/policy/cell", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def change_cell(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Set values of one or several rules for one or several services, in the draft."""
-    draft = draft_of(web, visitor)
+    draft, _ = draft_of(web, visitor), visitor.words
     rules, services = form.all("rule"), form.all("service")
     several = form["several"] == "yes"
     if not several and (len(rules) != 1 or len(services) != 1):
-        raise NotFoundError("choose one rule and one service")
+        raise NotFoundError(_("choose one rule and one service"))
     values = values_in(form, several=several)
-    wrong = wrong_in(values)
+    wrong = wrong_in(values, _)
     if not rules or not services:
-        wrong[""] = "choose at least one rule and at least one service (or every service)"
+        wrong[""] = _("choose at least one rule and at least one service (or every service)")
     elif not values:
-        wrong[""] = "no value is set: fill in what should hold there, or tick what is to be inherited again"
+        wrong[""] = _("no value is set: fill in what should hold there, or tick what is to be inherited again")
     text = draft.text
     if not wrong:
         try:
             cells = [(rule, one) for rule in rules for one in services]
             text = set_many(draft.text, cells, values, services=known(web))
         except RingfenceError as error:
-            wrong = wrong_of(error, RULE_FORMS)
+            wrong = wrong_of(error, RULE_FORMS, _)
     if wrong:
         return _cell_page(request, web, draft, rules, services, several=several, form=form, wrong=wrong)
     keep(visitor, draft, text)
-    where = few([f"{rule} for {place_of(one)}" for rule in rules for one in services])
-    done(visitor, f"Changed in your draft: {where}" if text != draft.text else f"Nothing was to be changed: {where}")
+    where = _.few([
+        _("%(rule)s for %(service)s", rule=rule, service=place_of(one, _)) for rule in rules for one in services
+    ])  # fmt: skip
+    if text != draft.text:
+        done(visitor, _("Changed in your draft: %(what)s", what=where))
+    else:
+        done(visitor, _("Nothing was to be changed: %(what)s", what=where))
     return go("/policy")
 
 
@@ -172,30 +179,38 @@ def pick(web: Parts, visitor: Who, form: Sent) -> Redirect:
         return go(f"/policy/cell?{urlencode(chosen)}")
     on = form["do"] == "on"
     if form["do"] not in ("on", "off") or not services:
-        raise RingfenceError("nothing was switched: tick the services first")
+        _ = visitor.words
+        raise RingfenceError(_("nothing was switched: tick the services first"))
     return switched(web, visitor, form, dict.fromkeys(services, on))
 
 
 def switched(web: Web, visitor: Who, form: Form, wanted: dict[str, bool]) -> Redirect:
     """Switch services on or off in the draft."""
-    draft = draft_of(web, visitor)
-    text, names = draft.text, []
+    draft, _ = draft_of(web, visitor), visitor.words
+    text, names = draft.text, list[str]()
     for service, on in wanted.items():
         if service != EVERY:
             edited = set_service(text, service, on, services=known(web))
-            names += [f"{service} {'on' if on else 'off'}"] if edited != text else []
+            told = _("%(service)s on", service=service) if on else _("%(service)s off", service=service)
+            names += [told] if edited != text else []
             text = edited
     keep(visitor, draft, text)
-    done(visitor, f"Switched in your draft: {few(names)}" if names else "Nothing was to be switched")
+    if names:
+        done(visitor, _("Switched in your draft: %(what)s", what=_.few(names)))
+    else:
+        done(visitor, _("Nothing was to be switched"))
     return back(form, "/policy")
 
 
 @post("/policy/cell/remove", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def inherit(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Take from a service what it has of its own of a rule, in the draft."""
-    draft = draft_of(web, visitor)
+    draft, _ = draft_of(web, visitor), visitor.words
     keep(visitor, draft, remove_override(draft.text, form["rule"], form["service"]))
-    done(visitor, f"In your draft, {form['service']} inherits all of rule {form['rule']} again")
+    done(
+        visitor,
+        _("In your draft, %(service)s inherits all of rule %(rule)s again", service=form["service"], rule=form["rule"]),
+    )  # fmt: skip
     return go("/policy")
 
 
@@ -217,32 +232,39 @@ def _rule_page(request: Asked, web: Web, draft: Draft, form: Form | None, wrong:
 def new_rule(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """A new rule in the draft."""
     draft, name, service = draft_of(web, visitor), form["name"].lower(), form["service"] or EVERY
-    values = values_in(form, several=False)
-    wrong = wrong_in(values)
+    values, _ = values_in(form, several=False), visitor.words
+    wrong = wrong_in(values, _)
     if trouble := check_value("name", name):
-        wrong["name"] = trouble
+        wrong["name"] = in_words(trouble, _)
     if not wrong:
         try:
             given = {key: text for key, text in values.items() if text is not None}
             keep(visitor, draft, add_rule(draft.text, name, given, service, services=known(web)))
         except RingfenceError as error:
-            wrong = wrong_of(error, RULE_FORMS)
+            wrong = wrong_of(error, RULE_FORMS, _)
     if wrong:
         return _rule_page(request, web, draft, form, wrong)
-    done(visitor, f"Rule {name} for {place_of(service)} is in your draft")
+    done(visitor, _("Rule %(rule)s for %(service)s is in your draft", rule=name, service=place_of(service, _)))
     return go("/policy")
 
 
 @post("/policy/rule/remove", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def drop_rule(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Take a rule out of the draft, with all that services have of their own of it."""
-    draft = draft_of(web, visitor)
+    draft, _ = draft_of(web, visitor), visitor.words
     name = form["rule"]
     own = next((row.cells for row in grid(draft.text, ()).rows if row.rule == name), {})
     count = sum(not cell.inherited for cell in own.values())
     keep(visitor, draft, remove_rule(draft.text, name))
-    more = f" with what {plural(count, 'service')} had of its own" if count else ""
-    done(visitor, f"Rule {name} is removed from your draft{more}")
+    if count:
+        text = _.ngettext(
+            "Rule %(rule)s is removed from your draft with what %(count)s service had of its own",
+            "Rule %(rule)s is removed from your draft with what %(count)s services had of their own",
+            count, rule=name,
+        )  # fmt: skip
+    else:
+        text = _("Rule %(rule)s is removed from your draft", rule=name)
+    done(visitor, text)
     return go("/policy")
 
 

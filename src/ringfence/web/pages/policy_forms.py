@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from ringfence.errors import RingfenceError
 from ringfence.model import EVERY, Rule
+from ringfence.phrases import in_words
 from ringfence.policy import RULE_FORMS, USUAL
 from ringfence.policy_draft import Cell, Value, check_value
 from ringfence.policy_typed import words
+from ringfence.translating import Words
 from ringfence.web.drafts import Draft, draft_of
 from ringfence.web.pages.showing import Asked, show
 from ringfence.web.web import Form, Web
@@ -97,15 +99,15 @@ def values_in(form: Form, *, several: bool) -> dict[str, str | None]:
     return values
 
 
-def wrong_in(values: Mapping[str, str | None]) -> dict[str, str]:
+def wrong_in(values: Mapping[str, str | None], _: Words) -> dict[str, str]:
     """What is wrong with each value by itself."""
     found = {key: check_value(key, text) for key, text in values.items() if text is not None}
-    return {key: wrong for key, wrong in found.items() if wrong}
+    return {key: in_words(wrong, _) for key, wrong in found.items() if wrong}
 
 
-def wrong_of(error: RingfenceError, keys: Collection[str]) -> dict[str, str]:
+def wrong_of(error: RingfenceError, keys: Collection[str], _: Words) -> dict[str, str]:
     """The message of `error` by the field that it speaks of, so that it stands beside that; "" for the whole form."""
-    text = str(error).removeprefix("policy: ")
+    text = in_words(str(error).removeprefix("policy: "), _)
     match = _KEY.search(str(error))
     return {key: text for key in match.groups() if key in keys} if match else {"": text}
 
@@ -126,9 +128,9 @@ def known(web: Web) -> tuple[str, ...]:
         return ()
 
 
-def place_of(service: str) -> str:
+def place_of(service: str, _: Words) -> str:
     """A service in a sentence about a rule."""
-    return "every service" if service == EVERY else service
+    return _("every service") if service == EVERY else service
 
 
 def shown(

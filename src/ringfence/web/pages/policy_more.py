@@ -7,18 +7,18 @@ from typing import Any, Final
 from litestar import Response, get, post
 from litestar.response import Redirect
 
-from ringfence.answers import Done
+from ringfence.answers import Done, TrialRow
 from ringfence.errors import RefusedError, RingfenceError
+from ringfence.phrases import in_words
 from ringfence.policy import LIMIT_FORMS, load_policy
 from ringfence.policy_draft import check_value, grid, set_limits, set_whitelist
 from ringfence.policy_grid import Grid
-from ringfence.render import plural
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.drafts import Draft, draft_of, keep
 from ringfence.web.pages.fields import forced
 from ringfence.web.pages.policy import switched
 from ringfence.web.pages.policy_forms import ANY, Field, known, services_of, shown, wrong_in, wrong_of
-from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go
+from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, on_trial
 from ringfence.web.web import Form
 
 LONGEST: Final = 4_000
@@ -43,19 +43,22 @@ def choose_services(web: Parts, visitor: Who, form: Sent) -> Redirect:
 def switch_now(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Switch one service at once, as a revision of its own (on trial)."""
     if draft_of(web, visitor).begun:
-        raise RingfenceError("nothing was switched: save your draft first, or give it up, or switch the service in it")
+        _ = visitor.words
+        raise RingfenceError(
+            _("nothing was switched: save your draft first, or give it up, or switch the service in it")
+        )
     answer = web.guard.ask(
         Done, visitor, "switch_service", name=form["service"], on=form["on"] == "yes", force=forced(form),
         trial=web.settings.web.undo,
     )  # fmt: skip
     web.guard.changed()
-    tell_trial(visitor, answer.message, None if answer.trial is None else answer.trial.left)
+    tell_trial(visitor, answer.message, answer.trial)
     return go("/policy/services")
 
 
-def tell_trial(visitor: Visitor, text: str, left: float | None) -> None:
+def tell_trial(visitor: Visitor, text: str, trial: TrialRow | None) -> None:
     """Tell what came into force, and that it has to be kept."""
-    done(visitor, text if left is None else f"{text}. Keep it on top of the page, or it is undone in {left:.0f} s")
+    done(visitor, on_trial(in_words(text, visitor.words), trial, visitor.words))
 
 
 @get("/policy/limits", opt=needs(Permission.SEE), sync_to_thread=True)
@@ -89,19 +92,19 @@ def _limits(table: Grid, typed: Form | None, wrong: dict[str, str]) -> list[Fiel
 @post("/policy/limits", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def change_limits(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Other limits in the draft."""
-    draft = draft_of(web, visitor)
+    draft, _ = draft_of(web, visitor), visitor.words
     values: dict[str, str | None] = {key: form[f"v-{key}"] or None for key in LIMIT_FORMS}
-    wrong = wrong_in(values)
+    wrong = wrong_in(values, _)
     if not wrong:
         before = grid(draft.text, ()).limits
         asked = {key: text for key, text in values.items() if text != str(getattr(before, key))}
         try:
             keep(visitor, draft, set_limits(draft.text, asked))
         except RingfenceError as error:
-            wrong = wrong_of(error, LIMIT_FORMS)
+            wrong = wrong_of(error, LIMIT_FORMS, _)
     if wrong:
         return _limits_page(request, draft, wrong, form)
-    done(visitor, "The limits are in your draft")
+    done(visitor, _("The limits are in your draft"))
     return go("/policy/limits")
 
 
@@ -109,20 +112,25 @@ def change_limits(request: Asked, web: Parts, visitor: Who, form: Sent) -> Respo
 def change_whitelist(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Another whitelist in the draft: one entry a line."""
     draft, lines = draft_of(web, visitor), form.raw("whitelist").splitlines()
-    wrong = {}
+    wrong, _ = dict[str, str](), visitor.words
     for number, line in enumerate(lines, 1):
         if trouble := check_value("whitelist", line):
-            wrong["whitelist"] = f"line {number}, {line.strip()[:80]}: {trouble}"
+            wrong["whitelist"] = _(
+                "line %(number)s, %(text)s: %(why)s", number=number, text=line.strip()[:80], why=in_words(trouble, _)
+            )
             break
     if not wrong:
         try:
             keep(visitor, draft, set_whitelist(draft.text, [line for line in lines if line.strip()]))
         except RingfenceError as error:
-            wrong = wrong_of(error, ("whitelist",))
+            wrong = wrong_of(error, ("whitelist",), _)
     if wrong:
         return _limits_page(request, draft, wrong, form)
     count = len(grid(draft_of(web, visitor).text, ()).whitelist)
-    done(visitor, f"The whitelist in your draft has {plural(count, 'entry', 'entries')}")
+    text = _.ngettext(
+        "The whitelist in your draft has %(count)s entry", "The whitelist in your draft has %(count)s entries", count
+    )
+    done(visitor, text)
     return go("/policy/limits")
 
 
@@ -136,15 +144,15 @@ def text_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
 @post("/policy/text", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def change_text(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """The whole text anew, in the draft."""
-    draft, text = draft_of(web, visitor), _unix(form.raw("text"))
+    draft, text, _ = draft_of(web, visitor), _unix(form.raw("text")), visitor.words
     try:
         load_policy(text, "policy", services=known(web))
         keep(visitor, draft, text)
     except RefusedError:
         raise
     except RingfenceError as error:
-        return shown(request, "policy_text", 400, draft=draft, text=text, wrong=str(error))
-    done(visitor, "The text is in your draft" if text != draft.text else "Nothing was to be changed")
+        return shown(request, "policy_text", 400, draft=draft, text=text, wrong=in_words(str(error), _))
+    done(visitor, _("The text is in your draft") if text != draft.text else _("Nothing was to be changed"))
     return go("/policy/text")
 
 
@@ -158,12 +166,12 @@ def _unix(text: str) -> str:
 def check(request: Asked) -> Response[str]:
     """What is wrong with a value, in words; nothing where nothing is. An empty field inherits, but for a name."""
     key, value = request.query_params.get("key", "")[:40], request.query_params.get("value", "")
-    wrong = ""
+    wrong, _ = "", request.user.words
     if len(value) > LONGEST:
-        wrong = "too long"
+        wrong = _("too long")
     elif (value.strip() or key == "name") and not (key == "causes" and value.strip() == ANY):
         wrong = check_value(key, value.lower() if key == "name" else value)
-    return Response(wrong, media_type="text/plain")
+    return Response(in_words(wrong, _), media_type="text/plain")
 
 
 ROUTES: list[Any] = [

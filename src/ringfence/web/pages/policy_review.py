@@ -59,11 +59,11 @@ def _parts(state: State | None, most: int | None) -> list[tuple[str, tuple[Row, 
 @post("/policy/whatif", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def begin(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Start a comparison of the draft with the policy in force."""
-    draft = draft_of(web, visitor)
+    draft, _ = draft_of(web, visitor), visitor.words
     _remember(visitor, form)
     days = form["days"]
     if not (days.isascii() and days.isdigit() and 1 <= int(days[:3]) <= MOST_DAYS):
-        raise RingfenceError(f"nothing was compared: days are a whole number from 1 to {MOST_DAYS}")
+        raise RingfenceError(_("nothing was compared: days are a whole number from 1 to %(most)s", most=MOST_DAYS))
     try:
         web.jobs.start(job_of(web, draft.force.text, draft.text, int(days)), visitor.name)
     except RefusedError as error:  # not for our own sake: nothing to be forced
@@ -99,13 +99,16 @@ def cancel(web: Parts, visitor: Who, form: Sent) -> Redirect:
 @post("/policy/save", opt={**needs(Permission.GOVERN), "forceable": True}, sync_to_thread=True)
 def save(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Put the draft into force as a new revision, on trial."""
-    draft = draft_of(web, visitor)
+    draft, _ = draft_of(web, visitor), visitor.words
     _remember(visitor, form)
     if not draft.begun or not draft.changed:
-        raise RingfenceError("nothing was saved: your draft is the policy in force")
+        raise RingfenceError(_("nothing was saved: your draft is the policy in force"))
     if draft.stale:
         raise RingfenceError(
-            f"nothing was saved: revision {draft.force.revision} came into force since your draft began; decide first"
+            _(
+                "nothing was saved: revision %(number)s came into force since your draft began; decide first",
+                number=draft.force.revision,
+            )
         )
     answer = web.guard.ask(
         Applied, visitor, "apply_policy", text=draft.text, note=form["note"][:LONGEST_NOTE], force=forced(form),
@@ -113,7 +116,7 @@ def save(web: Parts, visitor: Who, form: Sent) -> Redirect:
     )  # fmt: skip
     give_up(visitor)
     web.guard.changed()
-    tell_trial(visitor, f"Revision {answer.revision} is in force", None if answer.trial is None else answer.trial.left)
+    tell_trial(visitor, _("Revision %(number)s is in force", number=answer.revision), answer.trial)
     return go("/policy")
 
 
@@ -121,21 +124,27 @@ def save(web: Parts, visitor: Who, form: Sent) -> Redirect:
 def drop(visitor: Who) -> Redirect:
     """Give the draft up."""
     give_up(visitor)
-    done(visitor, "Your draft is given up; this is the policy in force")
+    _ = visitor.words
+    done(visitor, _("Your draft is given up; this is the policy in force"))
     return go("/policy")
 
 
 @post("/policy/draft/anew", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def go_on(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Keep a stale draft: from now on it counts as begun from the revision in force, and is compared with that."""
-    draft = draft_of(web, visitor)
+    draft, _ = draft_of(web, visitor), visitor.words
     if visitor.session is None or not draft.begun:
-        raise NotFoundError("there is no draft")
+        raise NotFoundError(_("there is no draft"))
     number = draft.force.revision
     if form["force"] != str(number):
-        raise RingfenceError(f"revision {number} came into force just now: look at it before you decide")
+        raise RingfenceError(
+            _("revision %(number)s came into force just now: look at it before you decide", number=number)
+        )
     visitor.session.draft_of = number
-    done(visitor, f"Your draft is kept; saving it takes back what revision {number} says otherwise, as told below")
+    text = _(
+        "Your draft is kept; saving it takes back what revision %(number)s says otherwise, as told below", number=number
+    )
+    done(visitor, text)
     return go("/policy/review")
 
 

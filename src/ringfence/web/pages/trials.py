@@ -29,7 +29,7 @@ def undo(web: Parts, visitor: Who, form: Sent, number: FromPath[str]) -> Redirec
 
 
 def _decide(web: Web, visitor: Visitor, form: Sent, command: str, number: str) -> Redirect:
-    trial = number_of(number)
+    trial = number_of(number, visitor.words)
     for one in web.readers.ledger().open_trials():
         if one.id == trial and isinstance(one.undo, PolicyUndo):
             require(visitor, Permission.GOVERN)

@@ -13,15 +13,15 @@ from msgspec import Struct
 
 from ringfence.alert.alerting import Alerting, load_alerting
 from ringfence.alert.declared import MailSettings
-from ringfence.alert.speech import Words
 from ringfence.alert.wording import kind_title
 from ringfence.declared import docs_of
 from ringfence.errors import NotFoundError, RingfenceError
 from ringfence.ledger import AlertingRevision
+from ringfence.phrases import in_words
+from ringfence.translating import Words
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.alert_table import EXAMPLES, recipients_of, told_table
 from ringfence.web.alert_text import HIDDEN, ORIGIN, difference, hidden, readable, restored, with_mail
-from ringfence.web.frame import language_of
 from ringfence.web.pages.fields import number_of
 from ringfence.web.pages.policy_review import LONGEST_NOTE
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, done, go, show
@@ -75,19 +75,20 @@ def settings_page(request: Asked, web: Parts) -> Response[str]:
 
 
 def _page(request: Asked, web: Web, example: str | None = None, typed: Typed | None = None) -> Response[str]:
-    found, _ = _revision(web), Words.of(language_of(request))
+    _ = request.user.words
+    found = _revision(web, _)
     wrong = dict(typed.wrong) if typed is not None else {}
     alerting, text = Alerting(), ""
     try:
         text = hidden(found.text)
         alerting = load_alerting(found.text, f"{ORIGIN}, revision {found.revision}")
     except RingfenceError as error:
-        wrong.setdefault("", str(error))
+        wrong.setdefault("", in_words(str(error), _))
     shown = typed.text if typed is not None and typed.text is not None else text if example is None else example
     form = typed.form if typed is not None else None
     return show(
         request, "warning_settings", 400 if typed is not None else 200, found=found, alerting=alerting,
-        table=[(one, kind_title(one.kind, _)) for one in told_table(alerting)], wrong=wrong, text=shown,
+        table=[(one, kind_title(one.kind, _)) for one in told_table(alerting, _)], wrong=wrong, text=shown,
         fields=_fields(web, alerting, form, wrong), has_password=bool(alerting.mail.password),
         note=form["note"] if form is not None else "", hidden=HIDDEN, examples=EXAMPLES, example=example is not None,
         recipients=recipients_of(alerting)[:MOST_TESTED], longest=LONGEST_NOTE,
@@ -95,13 +96,13 @@ def _page(request: Asked, web: Web, example: str | None = None, typed: Typed | N
     )  # fmt: skip
 
 
-def _revision(web: Web, number: int | None = None) -> AlertingRevision:
+def _revision(web: Web, _: Words, number: int | None = None) -> AlertingRevision:
     """The settings in force, or those of revision `number`; 0: there were none."""
     if number == 0:
         return NOTHING
     found = web.readers.ledger().alerting(number)
     if found is None and number is not None:
-        raise NotFoundError(f"there is no revision {number} of the settings of warnings")
+        raise NotFoundError(_("there is no revision %(number)s of the settings of warnings", number=number))
     return found or NOTHING
 
 
@@ -139,7 +140,8 @@ def _value_of(key: str, text: str) -> Any:
 @post("/warnings/settings", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def change_usual(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """Other usual settings; what the form does not show stays, comments too."""
-    before = _revision(web, number_of(form["revision"]))
+    _ = visitor.words
+    before = _revision(web, _, number_of(form["revision"], _))
     values: dict[str, Any] = {}
     wrong = {}
     try:
@@ -148,7 +150,7 @@ def change_usual(request: Asked, web: Parts, visitor: Who, form: Sent) -> Respon
             try:
                 value = _value_of(key, form.raw(key))
             except ValueError as error:
-                wrong[key] = str(error)
+                wrong[key] = in_words(str(error), _)
             else:
                 if value != getattr(mail, key):
                     values[key] = value
@@ -160,29 +162,32 @@ def change_usual(request: Asked, web: Parts, visitor: Who, form: Sent) -> Respon
             _apply(web, visitor, with_mail(before.text, values), form, before)
             return go("/warnings/settings")
     except ValueError as error:
-        wrong["password"] = str(error)
+        wrong["password"] = in_words(str(error), _)
     except RingfenceError as error:
-        wrong = _beside(error)
+        wrong = _beside(error, _)
     return _page(request, web, typed=Typed(wrong=wrong, form=form))
 
 
-def _beside(error: RingfenceError) -> dict[str, str]:
+def _beside(error: RingfenceError, _: Words) -> dict[str, str]:
     """A message by the field that it is about, or for the whole form."""
     match = _KEY.search(str(error))
     key = match[1] if match else ""
-    return {key if key in (*USUAL, "password") else "": str(error).removeprefix(f"{ORIGIN}: ")}
+    text = in_words(str(error).removeprefix(f"{ORIGIN}: "), _)
+    return {key if key in (*USUAL, "password") else "": text}
 
 
 def _apply(web: Web, visitor: Visitor, text: str, form: Form, before: AlertingRevision) -> None:
+    _ = visitor.words
     if text == before.text and before.revision:
-        done(visitor, "Nothing was to be changed")
+        done(visitor, _("Nothing was to be changed"))
         return
     revision = web.guard.ask(
         int, visitor, "apply_alerting", text=text, name=ORIGIN, note=form["note"][:LONGEST_NOTE],
         revision=before.revision,
     )  # fmt: skip
     web.guard.changed()
-    done(visitor, f"The settings of warnings are in force (revision {revision}); send a test message")
+    told = _("The settings of warnings are in force (revision %(number)s); send a test message", number=revision)
+    done(visitor, told)
 
 
 # ---- the text
@@ -191,13 +196,14 @@ def _apply(web: Web, visitor: Visitor, text: str, form: Form, before: AlertingRe
 @post("/warnings/settings/text", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def change_text(request: Asked, web: Parts, visitor: Who, form: Sent) -> Response[str] | Redirect:
     """All settings anew; secrets that are hidden stay."""
-    before = _revision(web, number_of(form["revision"]))
+    _ = visitor.words
+    before = _revision(web, _, number_of(form["revision"], _))
     typed = form.raw("text").replace("\r\n", "\n").replace("\r", "\n")
     text = typed if not typed or typed.endswith("\n") else typed + "\n"
     try:
         _apply(web, visitor, restored(text, before.text), form, before)
     except RingfenceError as error:
-        return _page(request, web, typed=Typed(wrong={"text": str(error)}, text=typed))
+        return _page(request, web, typed=Typed(wrong={"text": in_words(str(error), _)}, text=typed))
     return go("/warnings/settings")
 
 
@@ -218,14 +224,19 @@ def history_page(request: Asked, web: Parts) -> Response[str]:
 @post("/warnings/settings/again", opt=needs(Permission.GOVERN), sync_to_thread=True)
 def take_again(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Put an earlier revision into force again, as a new one."""
-    number, force = number_of(form["revision"]), number_of(form["force"])
-    text = _revision(web, number).text
+    _ = visitor.words
+    number, force = number_of(form["revision"], _), number_of(form["force"], _)
+    text = _revision(web, _, number).text
     revision = web.guard.ask(
         int, visitor, "apply_alerting", text=text, name=f"revision {number}", note=f"what revision {number} was",
         revision=force,
     )  # fmt: skip
     web.guard.changed()
-    done(visitor, f"Revision {revision} of the settings of warnings is in force: what revision {number} was")
+    told = _(
+        "Revision %(number)s of the settings of warnings is in force: what revision %(of)s was", number=revision,
+        of=number,
+    )  # fmt: skip
+    done(visitor, told)
     return go("/warnings/settings/history")
 
 

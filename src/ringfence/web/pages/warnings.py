@@ -12,15 +12,13 @@ from msgspec import Struct
 
 from ringfence.alert.details import Line, lines
 from ringfence.alert.kinds import KINDS
-from ringfence.alert.speech import Words
 from ringfence.alert.tried import accounts_tried
 from ringfence.alert.wording import kind_title, title
 from ringfence.errors import RingfenceError
 from ringfence.ledger import Ledger, Mute
 from ringfence.model import Alert
-from ringfence.render import plural
+from ringfence.translating import Words
 from ringfence.web.access import Permission, needs
-from ringfence.web.frame import language_of
 from ringfence.web.pages.fields import Query, number_of, whole
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, show
 
@@ -66,7 +64,7 @@ class Wanted(Struct, frozen=True):
 @get("/warnings", opt=needs(Permission.SEE), sync_to_thread=True)
 def warnings_page(request: Asked, web: Parts) -> Response[str]:
     """The list, what nobody is told of, and the present problems, for which the frame of every page asked the guard."""
-    query, ledger, _ = Query(request), web.readers.ledger(), Words.of(language_of(request))
+    query, ledger, _ = Query(request), web.readers.ledger(), request.user.words
     wanted = wanted_of(query)
     cursor = query.cursor(1)
     before = int(cursor[0]) if cursor is not None and isinstance(cursor[0], int) else None
@@ -111,48 +109,60 @@ def address_in(alert: Alert) -> str:
 @post("/warnings/acknowledge", opt=needs(Permission.ACT), sync_to_thread=True)
 def acknowledge(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """One (its own button), those that are ticked, or all up to the newest that was shown."""
-    upto = form.numbers("upto")
+    upto, _ = form.numbers("upto"), visitor.words
     numbers = form.numbers("one") or form.numbers("warning")
     if upto:
         count = web.guard.ask(int, visitor, "acknowledge", upto=upto[0])
     elif numbers:
         count = web.guard.ask(int, visitor, "acknowledge", ids=numbers)
     else:
-        raise RingfenceError("no warning is selected: tick those that you have seen")
-    done(visitor, f"{plural(count, 'warning')} acknowledged")
+        raise RingfenceError(_("no warning is selected: tick those that you have seen"))
+    done(visitor, _.ngettext("%(count)s warning acknowledged", "%(count)s warnings acknowledged", count))
     return back(form, "/warnings")
 
 
 @post("/warnings/mute", opt=needs(Permission.ACT), sync_to_thread=True)
 def mute(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Tell nobody of warnings like this one for a while."""
-    alert = web.readers.ledger().warning(number_of(form["of"]))
+    _ = visitor.words
+    alert = web.readers.ledger().warning(number_of(form["of"], _))
     about = {
         "subject": {"subject": alert.subject}, "service": {"service": alert.service}, "kind": dict[str, str](),
     }  # fmt: skip
     if form["what"] not in about or not all(about[form["what"]].values()):
-        raise RingfenceError("say of which warnings nobody is to be told")
+        raise RingfenceError(_("say of which warnings nobody is to be told"))
     if form["length"] not in LENGTHS:
-        raise RingfenceError("say for how long nobody is to be told")
+        raise RingfenceError(_("say for how long nobody is to be told"))
     made = web.guard.ask(
         Mute, visitor, "mute", kind=alert.kind, seconds=LENGTHS[form["length"]], **about[form["what"]]
     )  # fmt: skip
-    done(visitor, f"For {form['length']} nobody is told of {in_words(made)}; such warnings are still listed")
+    length = _.duration(LENGTHS[form["length"]])
+    done(
+        visitor,
+        _("For %(length)s nobody is told of %(what)s; such warnings are still listed", length=length,
+          what=kept_back(made, _)),
+    )  # fmt: skip
     return back(form, "/warnings")
 
 
 @post("/warnings/unmute", opt=needs(Permission.ACT), sync_to_thread=True)
 def unmute(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Tell of such warnings again."""
-    gone = web.guard.ask(Mute, visitor, "unmute", id=number_of(form["mute"]))
-    done(visitor, f"{in_words(gone)}: told again")
+    _ = visitor.words
+    gone = web.guard.ask(Mute, visitor, "unmute", id=number_of(form["mute"], _))
+    done(visitor, _("%(what)s: told again", what=kept_back(gone, _)))
     return back(form, "/warnings")
 
 
-def in_words(mute: Mute) -> str:
+def kept_back(mute: Mute, _: Words) -> str:
     """What nobody is told of, for a sentence."""
-    about = f" about {mute.subject}" if mute.subject else ""
-    return f"“{kind_title(mute.kind)}”{about}" + (f" ({mute.service})" if mute.service else "")
+    kind = kind_title(mute.kind, _)
+    text = (
+        _("“%(kind)s” about %(subject)s", kind=kind, subject=mute.subject)
+        if mute.subject
+        else _("“%(kind)s”", kind=kind)
+    )
+    return text + (f" ({mute.service})" if mute.service else "")
 
 
 ROUTES: list[Any] = [warnings_page, acknowledge, mute, unmute]

@@ -10,11 +10,10 @@ from litestar.response import Redirect
 from ringfence.answers import Allowed, AllowRow, Done
 from ringfence.errors import RingfenceError
 from ringfence.model import EVERY
-from ringfence.render import few, plural
+from ringfence.translating import Words
 from ringfence.web.access import Permission, Visitor, needs
 from ringfence.web.pages.fields import Query, forced, holds, length_of, whole
 from ringfence.web.pages.showing import Asked, Parts, Sent, Who, back, done, show
-from ringfence.web.texts import service_name
 from ringfence.web.web import Web
 
 ROWS: Final = 100
@@ -32,12 +31,18 @@ def whitelist_page(request: Asked, web: Parts, visitor: Who) -> Response[str]:
     rest = [row for row in found if cursor is None or _place(row) > _as_place(cursor)]
     part = rest[:ROWS]
     return show(
-        request, "whitelist", query=query, rows=part, total=f"{len(found):,}", trouble_here=trouble,
+        request, "whitelist", query=query, rows=part, total=visitor.words.figures(len(found)), trouble_here=trouble,
         more=query.more(_place(part[-1]) if len(rest) > ROWS else None), first=query.first(), here=whole(request),
         mine={_place(row) for row in part if covers(row, visitor)}, place=_place,
         protected=web.settings.protect.addresses, filtered=bool(text or service),
         add=query.text("add"), undo=web.settings.web.undo,
     )  # fmt: skip
+
+
+def allowed_text(entry: AllowRow, _: Words) -> str:
+    """That somebody is on the whitelist from now on."""
+    service = _.service(entry.service)
+    return _("%(entry)s is on the whitelist for %(service)s", entry=entry.target, service=service)
 
 
 def entries(web: Web) -> tuple[list[AllowRow], str]:
@@ -72,14 +77,17 @@ def allow(web: Parts, visitor: Who, form: Sent) -> Redirect:
     """Add an entry, and lift the bans that it covers."""
     answer = web.guard.ask(
         Allowed, visitor, "allow", target=form["target"], service=form["service"] or EVERY,
-        seconds=length_of(form, otherwise="forever"), note=form["note"],
+        seconds=length_of(form, visitor.words, otherwise="forever"), note=form["note"],
     )  # fmt: skip
     web.guard.changed()
-    entry = answer.entry
-    text = f"{entry.target} is on the whitelist for {service_name(entry.service)}"
+    _ = visitor.words
+    text = allowed_text(answer.entry, _)
     if answer.lifted:
-        names = few([f"{row.target} ({service_name(row.service)})" for row in answer.lifted])
-        text += f". It was banned: {plural(len(answer.lifted), 'ban')} lifted, {names}"
+        names = _.few([f"{row.target} ({_.service(row.service)})" for row in answer.lifted])
+        text += ". " + _.ngettext(
+            "It was banned: %(count)s ban lifted, %(names)s", "It was banned: %(count)s bans lifted, %(names)s",
+            len(answer.lifted), names=names,
+        )  # fmt: skip
     done(visitor, text, answer.why)
     return back(form, "/whitelist")
 
@@ -92,8 +100,10 @@ def disallow(web: Parts, visitor: Who, form: Sent) -> Redirect:
         trial=web.settings.web.undo,
     )  # fmt: skip
     web.guard.changed()
-    back_again = "" if answer.trial is None else f"it comes back in {answer.trial.left:.0f} s unless you keep this"
-    done(visitor, answer.message, back_again)
+    _, again = visitor.words, ""
+    if answer.trial is not None:
+        again = _("it comes back in %(time)s unless you keep this", time=_.duration(round(answer.trial.left)))
+    done(visitor, answer.message, again)
     return back(form, "/whitelist")
 
 

@@ -6,6 +6,7 @@
   const place = document.getElementById("chart");
   if (!place || !window.uPlot) return;
   const COLOURS = 8;
+  const language = document.documentElement.lang || "en";
   const hidden = new Set();
   let data = null;
   let plot = null;
@@ -32,7 +33,7 @@
 
   const style = (name) => getComputedStyle(place).getPropertyValue(name).trim();
   const colour = (at) => style(`--c${Math.min(at, COLOURS - 1)}`);
-  const number = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });
+  const number = (value) => value.toLocaleString(language, { maximumFractionDigits: value < 10 ? 1 : 0 });
   const pad = (value) => String(value).padStart(2, "0");
   function when(seconds) {
     const at = new Date(seconds * 1000);
@@ -96,7 +97,7 @@
     plot = new uPlot({
       width: picture.clientWidth || 600, height: 280, padding: [14, 12, 0, 0], legend: { show: false }, series: [{}, ...series],
       scales: { x: { time: true }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.08)] } },
-      axes: [{ ...axis, size: 46, space: 64, values: marks }, { ...axis, size: 56, values: (u, marks) => marks.map((mark) => mark.toLocaleString("en")) }],
+      axes: [{ ...axis, size: 46, space: 64, values: marks }, { ...axis, size: 56, values: (u, marks) => marks.map((mark) => mark.toLocaleString(language)) }],
       cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
       hooks: {
         draw: [markBans],
@@ -122,11 +123,11 @@
     let words = text;
     data.services.forEach((line, number_) => {
       const value = some === null ? line.total : line.counts[some];
-      parts[number_ + 1].querySelector(".value").textContent = value.toLocaleString("en");
+      parts[number_ + 1].querySelector(".value").textContent = value.toLocaleString(language);
       if (value) words += `; ${line.name} ${value}`;
     });
     const bans = some === null ? data.bans.reduce((sum, count) => sum + count, 0) : data.bans[some];
-    parts.at(-1).textContent = `▼ ${place.dataset.bans}: ${bans.toLocaleString("en")}`;
+    parts.at(-1).textContent = `▼ ${place.dataset.bans}: ${bans.toLocaleString(language)}`;
     return `${words}; ${place.dataset.bans} ${bans}`;
   }
 

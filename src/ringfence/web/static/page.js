@@ -18,7 +18,7 @@ function localTimes(root) {
 function countDown() {
   for (const place of document.querySelectorAll("[data-countdown]")) {
     const left = Math.max(0, Math.round((new Date(place.dataset.countdown) - Date.now()) / 1000));
-    place.textContent = `in ${left} s`;
+    place.textContent = place.dataset.words.replace("#", left);
   }
 }
 
@@ -89,11 +89,11 @@ function listen() {
   stream.addEventListener("open", () => {
     if (lost) { for (const part of document.querySelectorAll("[data-live]")) part.dataset.live.split(" ").forEach((topic) => waiting.add(topic)); later(); }
     lost = false;
-    told.textContent = "This page updates by itself.";
+    told.textContent = told.dataset.on;
   });
   stream.addEventListener("changed", (event) => { event.data.split(" ").forEach((topic) => waiting.add(topic)); later(); });
-  stream.addEventListener("ended", () => { stream.close(); told.textContent = "Your login has ended; this page no longer updates."; });
-  stream.addEventListener("error", () => { lost = true; told.textContent = "The connection is lost; trying again …"; });
+  stream.addEventListener("ended", () => { stream.close(); told.textContent = told.dataset.ended; });
+  stream.addEventListener("error", () => { lost = true; told.textContent = told.dataset.lost; });
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
