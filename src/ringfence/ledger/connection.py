@@ -53,6 +53,8 @@ class Store:
         self._newest: dict[str, int] = {}
         self._contexts: dict[tuple[object, ...], int] = {}
         self._bits: dict[str, int] = {}
+        self._resets: dict[int, int] = {}
+        self._cleared = ""
         self._untold: list[Ban] = []
         self._made: Counter[str] = Counter()
         self._known_administrators: frozenset[str] | None = None
@@ -141,6 +143,8 @@ class Store:
         self._last = max(self._value("last_event"), self._counters.get("folded", 0))
         self._running = self._value("running_bans")
         self._bits = {name: bit for bit, name in self._rows("services")}
+        self._resets = dict(self._rows("resets"))
+        self._cleared = ""
         # Events that were not folded yet are the only place that knows the newest event of their addresses.
         self._newest.update(self._rows("unfolded_addresses", {"folded": self._counters.get("folded", 0)}))
         self._stale = False
@@ -160,17 +164,16 @@ class Store:
     def _add_statistic(self, service: str, now: float, **counts: int) -> None:
         self._run("add_statistic", {**dict.fromkeys(COUNTED, 0), "service": service, "now": now, **counts})
 
-    def _run(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> sqlite3.Cursor:
-        """Run a statement for its effect, within a transaction."""
-        return self._connection.execute(QUERIES[name], values)
+    def _run(
+        self, name: str, values: Mapping[str, object] | tuple[object, ...] = (), **words: str
+    ) -> sqlite3.Cursor:  # fmt: skip
+        """Run a statement for its effect, within a transaction; `words` as for `_rows`."""
+        return self._connection.execute(_filled(name, words), values)
 
     def _rows(self, name: str, values: Mapping[str, object] | tuple[object, ...] = (), **words: str) -> list[Row]:
         """All rows of a statement; `words` fill its braces and come from tables in the code only."""
-        text = QUERIES[name]
-        for word, put in words.items():
-            text = text.replace("{" + word + "}", put)
         with self._told():
-            return self._connection.execute(text, values).fetchall()
+            return self._connection.execute(_filled(name, words), values).fetchall()
 
     def _row(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> Row | None:
         rows = self._rows(name, values)
@@ -179,3 +182,19 @@ class Store:
     def _value(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> int:
         row = self._row(name, values)
         return int(row[0]) if row and row[0] is not None else 0
+
+
+def _filled(name: str, words: Mapping[str, str]) -> str:
+    """The statement of this name with its braces filled."""
+    text = QUERIES[name]
+    for word, put in words.items():
+        text = text.replace("{" + word + "}", put)
+    return text
+
+
+def stale_bits(resets: Mapping[int, int]) -> str:
+    """An expression for the bits of `recent` that no longer count, by the mask and the last event of each reset.
+
+    Who was not seen since a reset still has the bits from before it: they are cleared little by little, see `upkeep`.
+    """
+    return " | ".join(f"iif(newest <= {last:d}, {mask:d}, 0)" for mask, last in resets.items()) or "0"
