@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from ringfence import unprivileged
+from ringfence import agreeing, unprivileged
 from ringfence.alert_commands import AlertCommands, SenderCommands
 from ringfence.assemble import assemble, lock, policy_in_force, restore, take_alerting_file
 from ringfence.ban_commands import BanCommands
@@ -45,6 +45,8 @@ MINUTE = 60.0
 RETRY = 5.0
 """Seconds until a ledger or a firewall that failed is tried again."""
 PRUNE_PAUSE = 0.05
+SWITCH = 0.0005
+"""Seconds after which a thread that reads beside lets the loop go on."""
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -211,6 +213,7 @@ class Daemon:
         while True:
             await asyncio.sleep(MINUTE)
             try:
+                await agreeing.count(self.guard)
                 self.guard.tidy()
                 while self.guard.ledger.prune(self.guard.clock()):
                     await asyncio.sleep(PRUNE_PAUSE)
@@ -225,7 +228,7 @@ class Daemon:
             self._reconcile.clear()
             before = self.guard.barrier.trouble
             try:
-                difference = self.guard.reconcile()
+                difference = await agreeing.agree(self.guard)
             except LedgerError as error:
                 self._ledger_failed(error)
                 difference = None
@@ -335,6 +338,7 @@ def run(settings: Settings, environ: Mapping[str, str], *, page_elsewhere: bool 
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
+            sys.setswitchinterval(SWITCH)
             asyncio.run(Daemon(guard, Notifier(), page_elsewhere=page_elsewhere).run())
         finally:
             guard.watch.close()

@@ -131,6 +131,19 @@ class Link:
                 continue
         raise EnforceError(f"set {name} of table inet {table} changes faster than it can be read")
 
+    def glimpse(self, table: str, name: str) -> tuple[list[Element], bool]:
+        """The elements of one set though it may change meanwhile, and whether it did: then some may lack or be twice.
+
+        For another thread than the one that changes sets. Raises FileNotFoundError when there is no such set.
+        """
+        found: list[Element] = []
+        try:
+            for message in self._ask(GETSETELEM, _REQUEST | _DUMP, text(1, table) + text(2, name)):
+                _collect(message, found)
+        except Interrupted:
+            return found, True
+        return found, False
+
     def element(self, table: str, name: str, key: bytes) -> Element | None:
         """One element of a set of single values, or None."""
         wanted = nest(3, nest(1, nest(1, attribute(1, key))))

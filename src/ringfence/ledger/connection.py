@@ -64,7 +64,10 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         mode = "rw" if self.writable else "ro"
         address = f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, cached_statements=256)
+        # A reader may be handed to another thread; it is for one at a time all the same.
+        connection = sqlite3.connect(
+            address, uri=True, isolation_level=None, timeout=5, cached_statements=256, check_same_thread=self.writable
+        )
         cache = 8192 if self.writable else 3072  # KiB; there are several readers in the page's process
         connection.execute(f"PRAGMA cache_size = -{cache}")
         connection.execute("PRAGMA temp_store = MEMORY")

@@ -149,6 +149,13 @@ class EventStore(Store):
             self._connection.executemany(QUERIES["convict_one"], found)
         self._count("convicted", upto)
 
+    @property
+    def events_ever(self) -> int:
+        """How many events were ever recorded, from memory (writer only)."""
+        if self._stale:
+            self._load()
+        return self._last
+
     def _unfolded(self) -> int:
         return self._last - self._counters.get("folded", 0)
 
