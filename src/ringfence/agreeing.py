@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ringfence.enforce.reconcile import Fence
+from ringfence.enforce.sets import Clock
 from ringfence.enforce.survey import Difference, Survey, parts
 from ringfence.errors import EnforceError
 from ringfence.guard import Guard
@@ -44,7 +45,7 @@ async def agree(guard: Guard) -> Difference | None:
     found: Survey | None = None
     try:
         if difference is not None:
-            found = await asyncio.to_thread(_look, guard.ledger.path, fence, now)
+            found = await asyncio.to_thread(_look, guard.ledger.path, fence, Clock(now))
             for _ in barrier.settle(found, difference, guard.clock()):
                 await asyncio.sleep(PAUSE)
     except EnforceError as error:
@@ -57,10 +58,10 @@ async def agree(guard: Guard) -> Difference | None:
     return difference if found is not None and found.done else None
 
 
-def _look(path: Path, fence: Fence, now: float) -> Survey:
+def _look(path: Path, fence: Fence, clock: Clock) -> Survey:
     with closing(Ledger.open_reader(path)) as reader:
         bans = reader.bans()
-    return fence.look(bans, now)
+    return fence.look(bans, clock)
 
 
 def _mark(guard: Guard, confirmed: list[Ban]) -> Iterator[None]:

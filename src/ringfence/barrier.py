@@ -150,7 +150,8 @@ class Barrier:
         if self.fence is None:
             return False
         try:
-            return bool(self.changed or self.trouble or self.missing or not self.fence.untouched())
+            hopeful = any(why not in self.fence.lasting for why in self.missing.values())
+            return bool(self.changed or self.trouble or hopeful or not self.fence.untouched())
         except EnforceError as error:
             self._failed(error)
             return True
@@ -201,7 +202,8 @@ class Barrier:
         if not self.changed:  # otherwise something failed meanwhile
             self.trouble = ""
         since = self._failed_since or set()
-        self.missing = {**found.rejected, **{number: why for number, why in self.missing.items() if number in since}}
+        found.rejected.update((number, why) for number, why in self.missing.items() if number in since)
+        self.missing = found.rejected
 
     def finish(self, found: Survey | None, now: float) -> list[Ban]:
         """The end of what `begin` began; returns the bans that may be called enforced now."""

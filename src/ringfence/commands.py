@@ -148,7 +148,7 @@ class Commands:
             target=target, service=service, note=note, author=f"user:{caller.user}", created=now,
             expires=until_of(now, seconds), addresses=self.guard.whitelist.lookup(target),
         )  # fmt: skip
-        covered = [ban.id for ban in covered_bans(entry, self.guard.running())]
+        covered = [ban.id for ban in covered_bans(entry, self.guard.ledger)]
         lifted = self.guard.ledger.allow(entry, covered, author=caller.user, origin=origin_of(caller), now=now)
         self.guard.trials.reload()
         why, more = self.guard.whitelist_changed(caller.user, origin_of(caller))

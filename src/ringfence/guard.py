@@ -151,7 +151,7 @@ class Guard:
         now = self.clock()
         self.detector.allow = self.whitelist.list
         why = self.barrier.allow(self.whitelist.list.all, now)
-        covered = self.whitelist.covered(self.running(), now)
+        covered = self.whitelist.covered(now)
         lifted: list[Ban] = []
         if covered:
             lifted = self.ledger.lift_by_id([ban.id for ban in covered], author=author, origin=origin, now=now)

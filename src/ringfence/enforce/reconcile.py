@@ -120,7 +120,7 @@ class Fence:
     def allow(self, entries: Sequence[AllowEntry], now: float) -> None:
         """Replace the whitelist, in one transaction. Raises `EnforceError`."""
         self._need_installed()
-        self._kernel.run(ruleset.whitelist(self._places.whitelist(entries, now), now))
+        self._kernel.cover_all(self._places.whitelist(entries, now), Clock(now), SLACK)
 
     def lockdown(self, lockdown: Lockdown | None, now: float) -> None:
         """Begin, change or (None) end the lockdown, in one transaction.
@@ -160,8 +160,6 @@ class Fence:
         self._confirmed(placed, failures)
         return difference
 
-    # The same in three steps, between which bans may come and end
-
     def begin(self, allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float) -> Difference:
         """Put rules, whitelist and lockdown right; from now on what is touched is noted. Raises `EnforceError`."""
         self._touched = set()
@@ -173,9 +171,9 @@ class Fence:
             raise gone() from error
         return difference
 
-    def look(self, bans: Iterable[Ban], now: float) -> Survey:
+    def look(self, bans: Iterable[Ban], clock: Clock) -> Survey:
         """Compare ledger and kernel, in a thread: `bans` are read after `begin`. Raises `EnforceError`."""
-        return look(bans, self._places, sorted(name for name in self._sets if holds_bans(name)), Clock(now))
+        return look(bans, self._places, sorted(name for name in self._sets if holds_bans(name)), clock)
 
     def settle(self, found: Survey, difference: Difference, now: float) -> Iterator[None]:
         """Put right what was found, a few milliseconds at a time; what was touched since `begin` is right already.
@@ -205,9 +203,8 @@ class Fence:
             spans |= {span: until for span, until in live.items() if (name, span) in touched}
             found.failures |= self._agree_networks(name, spans, clock, difference)
             yield
-        for place in found.placed if found.failures else ():
-            if (place.set, place.key) in found.failures:
-                found.rejected[place.id] = found.failures[place.set, place.key]
+        for where, why in found.failures.items():
+            found.rejected.update(dict.fromkeys(found.owners.get(where, ()), why))
         if found.torn:
             self._kernel.generation = -1
         found.done = True
@@ -225,6 +222,11 @@ class Fence:
         """Whether nobody but us changed any nftables rules since the last reconcile, which would find nothing then."""
         return self._expected is not None and self._link.generation() == self._kernel.generation
 
+    @property
+    def lasting(self) -> set[str]:
+        """The reasons in `rejected` that will not pass however often a ban is tried."""
+        return self._places.lasting
+
     def packets_of(self, bans: Sequence[Ban]) -> dict[int, int]:
         """Packets dropped by each of these bans of single addresses, by id, read element by element (some 20 µs each).
 
@@ -241,7 +243,7 @@ class Fence:
         """Put `address` into the set of `service` for a moment, read it back, and take it out again.
 
         An IPv6 address stands for its prefix, as in most bans. False: a ban holds it already, and stays untouched.
-        The element would end by itself after `seconds`. Raises `EnforceError` when any of it does not work.
+        The element ends by itself after `seconds`. Raises `EnforceError` when any of it does not work.
         """
         self._need_installed()
         target = f"{address}/{self._prefix}" if ":" in address else address
@@ -294,8 +296,6 @@ class Fence:
         """Give the sockets back; the table stays in force."""
         self._link.close()
         self._nft.close()
-
-    # What enforce and reconcile are made of
 
     def _put_networks(self, name: str, added: dict[Range, float], clock: Clock) -> Failures:
         """Add network bans to those of an interval set; the usual few that overlap none need no reading."""

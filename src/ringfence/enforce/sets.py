@@ -102,9 +102,17 @@ class Sets:
         Pieces that are right within `slack` seconds stay untouched. Raises `EnforceError`. Tried again when the
         kernel ended an element between reading and writing.
         """
+        return self.cover_all({name: spans}, clock, slack)
+
+    def cover_all(self, sets: Mapping[str, Mapping[Range, float]], clock: Clock, slack: float) -> list[Correction]:
+        """The same for several interval sets in one transaction."""
         corrections: list[Correction] = []
         for attempt in range(_TRIES):
-            changes, corrections = self._corrections(name, spans, clock(), slack)
+            changes, corrections = [], []
+            for name, spans in sets.items():
+                needed, put_right = self._corrections(name, spans, clock(), slack)
+                changes += needed
+                corrections += put_right
             try:
                 self._commit(changes)
                 break

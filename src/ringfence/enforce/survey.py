@@ -55,14 +55,15 @@ class Difference(Struct):
 class Survey(Struct):
     """What a look at ledger and kernel found, set by set. `torn`: the kernel's sets changed while they were read.
 
-    placed: where each ban belongs, `waiting` those that the ledger does not call enforced yet; rejected: why a ban has
-    no place, by id; networks: what the interval sets should hold, by what the ledger knew then. `done`: settled.
+    waiting: bans that the ledger does not call enforced yet, each with its place; rejected: why a ban has no place, by
+    id; networks: what the interval sets should hold, by what the ledger knew then; owners: the bans of each of these
+    ranges and of each element that has to be put in force, by id. `done`: settled.
     """
 
-    placed: list[Placed]
-    waiting: dict[int, Ban]
+    waiting: list[tuple[Ban, Placed]]
     rejected: dict[int, str]
     networks: Networks
+    owners: dict[tuple[str, Key], list[int]] = {}
     missing: Hosts = {}
     superfluous: dict[str, list[bytes]] = {}
     wrong_end: Hosts = {}
@@ -73,11 +74,10 @@ class Survey(Struct):
     def confirmed(self, touched: Collection[tuple[str, Key]], now: float) -> list[Ban]:
         """The bans that may be called enforced now. Whoever touched an element says so itself."""
         return [
-            self.waiting[each.id]
-            for each in self.placed
-            if each.id in self.waiting and each.until > now and each.id not in self.rejected
-            and (each.set, each.key) not in touched
-        ]  # fmt: skip
+            ban
+            for ban, place in self.waiting
+            if ban.until > now and ban.id not in self.rejected and (place.set, place.key) not in touched
+        ]
 
 
 def holds_bans(name: str, *, networks: bool = False) -> bool:
@@ -110,7 +110,9 @@ def look(bans: Iterable[Ban], places: Places, names: Iterable[str], clock: Calla
     held = list(bans)
     placed = places.place(held, clock(), rejected)
     hosts, networks = gather(placed)
-    found = Survey(placed, {ban.id: ban for ban in held if ban.state == "wanted"}, rejected, networks)
+    wanted_still = {ban.id: ban for ban in held if ban.state == "wanted"}
+    waiting = [(wanted_still[each.id], each) for each in placed if each.id in wanted_still]
+    found = Survey(waiting, rejected, networks)
     with closing(Link()) as link:
         for name in names:
             before = clock()
@@ -128,6 +130,10 @@ def look(bans: Iterable[Ban], places: Places, names: Iterable[str], clock: Calla
                     kept[name] = part
             if superfluous:
                 found.superfluous[name] = superfluous
+    for each in placed:
+        parts = (found.missing, found.wrong_end, networks)
+        if any(each.key in part[each.set] for part in parts if each.set in part):
+            found.owners.setdefault((each.set, each.key), []).append(each.id)
     return found
 
 

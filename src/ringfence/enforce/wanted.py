@@ -39,6 +39,8 @@ class Places:
         self._closable = {each.name for each in services if any(port[0] in PROTOCOLS for port in each.ports)} | {EVERY}
         self._known = {each.name for each in services} | {EVERY}
         self._services = {slug(name): name for name in self._known}
+        self.lasting: set[str] = set()
+        """Why some bans had no place, as long as services are what they are: to try again is of no use."""
 
     def place(self, bans: Iterable[Ban], now: float, rejected: dict[int, str]) -> list[Placed]:
         """Each ban that has not ended with its place; `rejected` gets, by id, why a ban can't be enforced."""
@@ -49,10 +51,11 @@ class Places:
             if ban.until <= now:
                 continue
             if ban.service not in closable:
-                rejected[ban.id] = (
+                rejected[ban.id] = why = (
                     f"service {ban.service!r} has no known ports that could be closed; "
                     f"name them in the settings: [services.{ban.service}] ports = [...]"
                 )
+                self.lasting.add(why)
                 continue
             text = ban.target
             try:

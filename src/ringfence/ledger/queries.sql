@@ -192,6 +192,10 @@ DELETE FROM held WHERE key = ?
 SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
 FROM json_each(?) AS wanted CROSS JOIN ban AS b ON b.target = wanted.value WHERE b.ended IS NULL
 
+-- name: running_between
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE ended IS NULL AND target >= :low AND target < :high
+
 -- name: last_ban
 SELECT max(id) FROM ban
 
