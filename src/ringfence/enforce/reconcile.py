@@ -36,6 +36,8 @@ from .wanted import (
 
 SLICE: Final = 512
 """Elements that `settle` puts in force at a stroke, which takes a few milliseconds; those with wrong ends: `FEW`."""
+DOUBTED: Final = 4096
+"""Up to so many missing elements are looked for one by one before they are called missing."""
 FEW: Final = 16
 """Up to so many network bans are added without reading the set, when they overlap nothing."""
 MEDIA: Final = (("udp", 10000, 20000),)
@@ -178,10 +180,11 @@ class Fence:
     def settle(self, found: Survey, difference: Difference, now: float) -> Iterator[None]:
         """Put right what was found, a few milliseconds at a time; what was touched since `begin` is right already.
 
-        Raises `EnforceError`. If the sets changed under the look, it may have missed a superfluous element: then
-        `untouched` says no, so that somebody looks again.
+        Raises `EnforceError`. A look at changing sets may miss what is superfluous: then `untouched` says no, for another.
         """
         touched, clock = self._touched if self._touched is not None else set(), Clock(now)
+        # An element that ends in time may hide another from who reads: the kernel counts them as it tells them.
+        doubtful = found.torn or sum(map(len, found.missing.values())) <= DOUBTED
         for name, keys in found.superfluous.items():
             for some in parts(keys, SLICE):
                 left = [key for key in some if (name, key) not in touched]
@@ -192,7 +195,7 @@ class Fence:
             for name, ends in sets.items():
                 for each in parts(ends.items(), size):
                     wanted = untouched(each, name, touched, clock())
-                    if what == "missing" and found.torn:
+                    if what == "missing" and doubtful:
                         wanted = {key: end for key, end in wanted.items() if not self._link.element(TABLE, name, key)}
                     difference.note_all(what, name, wanted)
                     found.failures |= self._kernel.put({name: wanted}, clock)
