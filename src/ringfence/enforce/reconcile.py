@@ -180,7 +180,7 @@ class Fence:
     def settle(self, found: Survey, difference: Difference, now: float) -> Iterator[None]:
         """Put right what was found, a few milliseconds at a time; what was touched since `begin` is right already.
 
-        Raises `EnforceError`. A look at changing sets may miss what is superfluous: then `untouched` says no, for another.
+        Raises `EnforceError`. A look at changing sets may miss what is superfluous: then `untouched` says no.
         """
         touched, clock = self._touched if self._touched is not None else set(), Clock(now)
         # An element that ends in time may hide another from who reads: the kernel counts them as it tells them.
