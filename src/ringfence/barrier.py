@@ -173,7 +173,7 @@ class Barrier:
         self.lockdown_in_force = lockdown is not None
         return difference
 
-    # The same in steps, between which the guard works on (see `agreeing`)
+    # The same in steps, between which the guard works on (see `beside`)
 
     def begin(self, allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float) -> Difference | None:
         """Rules, whitelist and lockdown agree; None when that failed. Call `finish` in any case."""

@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from ringfence import agreeing, unprivileged
+from ringfence import beside, unprivileged
 from ringfence.alert_commands import AlertCommands, SenderCommands
 from ringfence.assemble import assemble, lock, policy_in_force, restore, take_alerting_file
 from ringfence.ban_commands import BanCommands
@@ -189,6 +189,7 @@ class Daemon:
 
     async def _tick(self) -> None:
         """Every few seconds: files that appeared or vanished, troubles of logs, rates, what commands left to do."""
+        carried = 0
         while True:
             await asyncio.sleep(RESCAN)
             if not self.guard.ledger_trouble:
@@ -203,6 +204,7 @@ class Daemon:
                 self._resolve.set()
             if self.guard.barrier.changed:
                 self._reconcile.set()
+            carried = await beside.carry(self.guard.ledger, carried)
             if not self.guard.ledger_trouble:
                 try:
                     self.guard.conditions.look()
@@ -213,7 +215,8 @@ class Daemon:
         while True:
             await asyncio.sleep(MINUTE)
             try:
-                await agreeing.count(self.guard)
+                await beside.count(self.guard)
+                await beside.learn(self.guard)
                 self.guard.tidy()
                 while self.guard.ledger.prune(self.guard.clock()):
                     await asyncio.sleep(PRUNE_PAUSE)
@@ -228,7 +231,7 @@ class Daemon:
             self._reconcile.clear()
             before = self.guard.barrier.trouble
             try:
-                difference = await agreeing.agree(self.guard)
+                difference = await beside.agree(self.guard)
             except LedgerError as error:
                 self._ledger_failed(error)
                 difference = None

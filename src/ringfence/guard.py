@@ -32,7 +32,7 @@ from ringfence.watch import Watch
 from ringfence.whitelist import Whitelist
 
 MOST_AT_ONCE = 1_000
-"""Running bans up to which the kernel is read and put right at once; with more that is done beside, see `agreeing`."""
+"""Running bans up to which the kernel is read and put right at once; with more that is done beside, see `beside`."""
 MOST_TOLD = 10
 """Bans told one by one at a time; of more only the number."""
 

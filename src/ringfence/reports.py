@@ -11,7 +11,7 @@ import psutil
 from msgspec import structs
 
 import ringfence
-from ringfence import agreeing
+from ringfence import beside
 from ringfence.answers import (
     AttackRow,
     Attacks,
@@ -160,9 +160,9 @@ def _service(guard: Guard, name: str, logs: int, bans: int) -> ServiceRow:
 
 async def statistics(guard: Guard) -> Stats:
     """What happened to each service since its statistics began."""
-    await agreeing.count(guard, asked=True)
+    await beside.count(guard, asked=True)
     fresh_counters(guard)
-    counted = agreeing.addresses(guard.ledger)
+    counted = beside.addresses(guard.ledger)
     return stats(with_addresses(guard.ledger.statistics_rows({}), await counted()))
 
 
@@ -171,9 +171,9 @@ async def reset_statistics(guard: Guard, service: str, author: str, origin: str)
 
     Raises NotFoundError for a service of which nothing was ever counted.
     """
-    await agreeing.count(guard, asked=True)
+    await beside.count(guard, asked=True)
     fresh_counters(guard)
-    counted = agreeing.addresses(guard.ledger)  # as they are at the instant of the reset
+    counted = beside.addresses(guard.ledger)  # as they are at the instant of the reset
     rows = guard.ledger.begin_anew(service or None, author=author, origin=origin, now=guard.clock())
     found = await counted()
     if service and not rows:

@@ -26,6 +26,9 @@ _ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another process writes to it; only one guard may use a ledger",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: stop the guard and restore it from a backup, or move it away",
 }
+LOG_PAGES: Final = 16_000
+"""Pages of the write-ahead log (64 MB) at which a commit carries them into the file itself, if nobody did before: see
+`opening.checkpoint`."""
 CACHED_SERVICES: Final = 62
 """Services that have a bit of their own; all later ones share the last bit and are shown as "other"."""
 
@@ -74,7 +77,7 @@ class Store:
         if self.writable:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             connection.execute("PRAGMA journal_size_limit = 33554432")
         else:
             connection.execute("PRAGMA query_only = ON")

@@ -124,14 +124,26 @@ class UpkeepStore(StatisticsStore):
         pages, free, size = self._rows("pages")[0]
         return int((pages - free) * size)
 
+    @property
+    def rows_changed(self) -> int:
+        """How many rows this connection ever changed."""
+        return self._connection.total_changes
+
+    @property
+    def log_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
+
     def size(self) -> Size:
         """How full the ledger is; counts rows, so not for every second."""
         pages, free, page = self._rows("pages")[0]
         events, attackers, bans, evidence, verdicts = self._rows("count_rows")[0]
         counters: dict[str, int] = dict(self._rows("counters"))
-        log = self.path.with_name(self.path.name + "-wal")
         return Size(
-            bytes=pages * page + (log.stat().st_size if log.exists() else 0), used=(pages - free) * page,
+            bytes=pages * page + self.log_size, used=(pages - free) * page,
             max_bytes=self.max_bytes, events=events, attackers=attackers, bans=bans, evidence=evidence,
             verdicts=verdicts, bans_now=self._value("running_bans"), bans_peak=counters.get("peak", 0),
             bans_capacity=self.bans_capacity, bans_overflow=counters.get("overflow", 0),

@@ -18,6 +18,7 @@ from ringfence.enforce.survey import Difference, Survey, parts
 from ringfence.errors import EnforceError
 from ringfence.guard import Guard
 from ringfence.ledger import Ledger
+from ringfence.ledger.opening import checkpoint
 from ringfence.model import Ban
 
 MARKED = 500
@@ -26,6 +27,10 @@ PAUSE = 0.001
 """Seconds between two steps: whatever came meanwhile is done first."""
 FEW_EVENTS = 5_000
 """Events ever recorded up to which their addresses are counted at once."""
+LOG_SIZE = 16_000_000
+"""Bytes of the ledger's write-ahead log from which it is carried into the file."""
+CHANGES = 5_000
+"""Rows that are to be changed until then: the log keeps its size when it is empty again."""
 MOST_COUNTED = 20_000
 """Running bans up to which counters are read whenever somebody asks for statistics: that takes a fifth of a second."""
 
@@ -102,3 +107,28 @@ def addresses(ledger: Ledger) -> Callable[[], Awaitable[dict[str, int]]]:
 def _count_addresses(reader: Ledger) -> dict[str, int]:
     with closing(reader):
         return reader.recent_addresses()
+
+
+async def carry(ledger: Ledger, carried: int) -> int:
+    """Carry the ledger's write-ahead log into the file when it has grown, so that no commit has to.
+
+    Takes and returns how many rows had been changed when that was done last.
+    """
+    changed = ledger.rows_changed
+    if changed - carried < CHANGES or ledger.log_size < LOG_SIZE:
+        return carried
+    await asyncio.to_thread(checkpoint, ledger.path)
+    return changed
+
+
+async def learn(guard: Guard) -> None:
+    """Once an hour, where there is much to look through: what each service is used to. Raises LedgerError."""
+    now = guard.clock()
+    lesson = guard.attacks.lesson(now) if guard.ledger.events_ever > FEW_EVENTS else None
+    if lesson is not None:
+        guard.attacks.learned(await asyncio.to_thread(_learn, lesson, guard.ledger.path), now)
+
+
+def _learn(lesson: Callable[[Ledger], dict[str, float]], path: Path) -> dict[str, float]:
+    with closing(Ledger.open_reader(path)) as reader:
+        return lesson(reader)
