@@ -64,6 +64,8 @@ class Daemon:
         self._resolve = asyncio.Event()
         self._trial = asyncio.Event()
         self._attached: dict[int, Any] = {}
+        self._idle = False
+        self._fault: Exception | None = None
 
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
@@ -151,7 +153,15 @@ class Daemon:
         self._attached = {}
 
     def _noticed(self, sensor: Any) -> None:
+        """A log has something new: carried through at once, rather than when the pump has its turn."""
         sensor.notice()
+        if self._idle:
+            try:
+                self.guard.pipeline.take(BATCH)
+            except LedgerError:
+                pass  # nothing of it is lost: the pump tries again, and says so
+            except Exception as error:
+                self._fault = error  # a fault of ours ends the guard, as in the pump: it reads again what it lost
         self._wake.set()
 
     def _table_touched(self) -> None:
@@ -180,7 +190,11 @@ class Daemon:
             if busy:
                 await asyncio.sleep(0)
                 continue
+            self._idle = True
             await _within(TICK, self._wake)
+            self._idle = False
+            if self._fault is not None:
+                raise self._fault
 
     def _ledger_failed(self, error: LedgerError) -> None:
         if str(error) != self.guard.ledger_trouble:

@@ -50,6 +50,7 @@ class Store:
         self._stale = True
         self._now = 0.0
         self._last = 0
+        self._last_ban = 0
         self._running = 0
         self._counters: dict[str, int] = {}
         self._changed: set[str] = set()
@@ -147,6 +148,7 @@ class Store:
         self._made.clear()
         self._counters = dict(self._rows("counters"))
         self._last = max(self._value("last_event"), self._counters.get("folded", 0))
+        self._last_ban = self._value("last_ban")
         self._running = self._value("running_bans")
         self._bits = {name: bit for bit, name in self._rows("services")}
         self._resets = dict(self._rows("resets"))
