@@ -71,12 +71,12 @@ class Barrier:
         left = self.left()
         return f"nothing new is blocked; {left}" if left else "nothing is blocked"
 
-    def close(self, bans: Sequence[Ban], now: float) -> set[int]:
-        """Keep out; returns the ids that the kernel confirmed. The rest is `missing`."""
+    def close(self, bans: Sequence[Ban], now: float, *, new: bool = False) -> set[int]:
+        """Keep out; returns the ids that the kernel confirmed, the rest is `missing`. `new`: none was in force yet."""
         if self.fence is None or not bans:
             return set()
         try:
-            confirmed = set(self.fence.enforce(bans, now))
+            confirmed = set(self.fence.enforce(bans, now, new=new))
         except EnforceError as error:
             self._failed(error)
             self._miss({ban.id: str(error) for ban in bans})

@@ -67,8 +67,10 @@ class Sets:
             self._nft.run(commands)
             self.generation += 1
 
-    def put(self, hosts: Hosts, clock: Clock) -> Failures:
+    def put(self, hosts: Hosts, clock: Clock, *, new: bool = False) -> Failures:
         """Add elements or change the ends of those that exist, keeping their counters; returns what was refused.
+
+        `new`: very probably none exists, so that nothing needs to be looked up.
 
         Raises `EnforceError` when all is refused, as when the set is gone.
         """
@@ -76,7 +78,7 @@ class Sets:
         known: Present = {}
         for chunk in chunks(hosts):
             items = [(name, key, until) for name, ends in chunk.items() for key, until in ends.items()]
-            if len(items) > _CAREFUL:
+            if new or len(items) > _CAREFUL:
                 try:
                     self._commit(_creations(chunk, clock()))
                     continue
