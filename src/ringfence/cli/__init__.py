@@ -32,7 +32,7 @@ def _do_without(*names: str) -> None:
     """Let modules that are not imported yet count as missing.
 
     The guard speaks TLS with nobody, and what it hashes with is built into Python. But asyncio and hashlib take OpenSSL
-    whenever it is there, which is 5 MB of memory day and night.
+    whenever it is there, which is 4 MB of memory day and night.
     """
     for name in names:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
