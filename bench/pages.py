@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 import psutil
 
-from bench import latency, web_ledger
+from bench import latency, pauses, web_ledger
 from bench.guard import FAILURES, Guard
 from bench.kernel import Watch
 from bench.render import table
@@ -177,7 +177,7 @@ def _delays(namespace: Namespace, guard: Guard, log: latency.Log, samples: int) 
 
 
 def measure(events: int = 1_000_000, attackers: int = 200_000, bans: int = 100_000, samples: int = 100) -> list[Result]:
-    """Two tables: server time by page with the page's memory, and the latency of bans without and with readers."""
+    """Server time by page with the page's memory, the latency of bans without and with readers, the longest pause."""
     size = f"{events:,} events, {attackers:,} attackers, {bans:,} bans"
     with Namespace() as namespace, tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -194,6 +194,7 @@ def measure(events: int = 1_000_000, attackers: int = 200_000, bans: int = 100_0
             rows = json.loads(namespace.run(_inside("ask_all()")))
             resident = _page_memory(guard)
             delays = _delays(namespace, guard, log, samples)
+            held = pauses.rows(namespace, guard, log)
         finally:
             guard.stop()
             log.close()
@@ -201,6 +202,7 @@ def measure(events: int = 1_000_000, attackers: int = 200_000, bans: int = 100_0
     return [
         {"title": f"Server time of pages ({size})", "rows": rows},
         {"title": f"Line to kernel while pages are read ({size})", "key": "median", "rows": delays},
+        pauses.titled(held, size),
     ]
 
 

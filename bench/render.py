@@ -19,13 +19,14 @@ COLUMNS = {
     "p95": ("95 % ms", "{:,.2f}"),
     "p99": ("99 % ms", "{:,.2f}"),
     "worst": ("worst ms", "{:,.2f}"),
+    "pause": ("longest pause ms", "{:,.2f}"),
     "rss": ("RSS MB", "{:,.1f}"),
     "pss": ("PSS MB", "{:,.1f}"),
     "cpu": ("CPU %", "{:,.3f}"),
     "microseconds": ("µs each", "{:,.3f}"),
 }
 LONGEST_NOTE = 90
-LESS_IS_BETTER = ("seconds", "median", "p95", "p99", "rss", "pss", "cpu", "microseconds")
+LESS_IS_BETTER = ("seconds", "median", "p95", "p99", "pause", "rss", "pss", "cpu", "microseconds")
 
 
 PAGE = """# Benchmarks: measured figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -369,19 +370,19 @@ class TestQuestions:
 
     def test_statistics_count_since_their_reset(self, desk: Desk) -> None:
         desk.attack("192.0.2.7", 5)
-        row = {row.service: row for row in desk.commands.reset_statistics(ROOT).rows}["sip"]
+        row = {row.service: row for row in asyncio.run(desk.commands.reset_statistics(ROOT)).rows}["sip"]
         assert (row.attempts, row.addresses, row.bans) == (5, 1, 1)
         desk.now += 10
         desk.attack("192.0.2.8", 2)
-        row = {row.service: row for row in desk.commands.statistics(ROOT).rows}["sip"]
+        row = {row.service: row for row in asyncio.run(desk.commands.statistics(ROOT)).rows}["sip"]
         assert (row.attempts, row.addresses, row.bans) == (2, 1, 0)
 
     def test_statistics_of_one_service_are_reset_without_those_of_others(self, desk: Desk) -> None:
         desk.attack("192.0.2.7", 5)
         with pytest.raises(NotFoundError, match="nothing was counted for 'ssh'"):
-            desk.commands.reset_statistics(ROOT, service="ssh")
-        assert [row.service for row in desk.commands.reset_statistics(ROOT, service="sip").rows] == ["sip"]
-        assert {row.service: row.attempts for row in desk.commands.statistics(ROOT).rows}["sip"] == 0
+            asyncio.run(desk.commands.reset_statistics(ROOT, service="ssh"))
+        assert [row.service for row in asyncio.run(desk.commands.reset_statistics(ROOT, service="sip")).rows] == ["sip"]
+        assert {row.service: row.attempts for row in asyncio.run(desk.commands.statistics(ROOT)).rows}["sip"] == 0
         resets = [entry for entry in desk.guard.ledger.audit_log() if entry.command == "stats reset"]
         assert [entry.arguments for entry in resets] == [{"service": "sip"}]
 
@@ -401,7 +402,7 @@ class TestQuestions:
         desk.commands.lock_down(caller, services=[], seconds=60)
         desk.commands.end_lockdown(caller)
         desk.commands.switch_service(caller, name="ssh", on=False)
-        desk.commands.reset_statistics(caller)
+        asyncio.run(desk.commands.reset_statistics(caller))
         log = [entry for entry in desk.guard.ledger.audit_log() if entry.author.endswith("anna")]
         assert len(log) == 8 and {entry.origin for entry in log} == {"pid 77, ssh from 198.51.100.9"}
 

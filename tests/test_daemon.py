@@ -202,6 +202,12 @@ def test_the_guard_loads_no_library_that_only_draws(tmp_path: Path) -> None:
     assert done.stdout == "[]\n", done.stderr
 
 
+def test_a_running_guard_holds_no_library_for_tls(guard: GuardProcess) -> None:
+    """It speaks TLS with nobody, and OpenSSL takes 4 MB."""
+    mapped = Path(f"/proc/{guard.ask(Status, 'status').pid}/maps").read_text()
+    assert "sqlite" in mapped and "libcrypto" not in mapped and "libssl" not in mapped
+
+
 @pytest.mark.root
 @needs_root
 def test_a_disk_that_is_full_is_said_and_nothing_is_lost_or_counted_twice(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def assemble(settings: Settings, environ: Mapping[str, str], clock: Callable[[],
     difference = guard.reconcile(always=True)
     if difference is None or difference.missing < ledger.count_bans():
         # Bans that stood in the kernel before have counted packets already; new ones begin at nothing.
-        barrier.dropped_since()
+        barrier.dropped_since(fresh=True)
     return guard
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ringfence.alert.level import BEGIN_MINUTES, END_MINUTES, USUAL_HOURS, Level, LevelState, mean, usual_rate
-from ringfence.ledger import Condition
+from ringfence.ledger import Condition, Ledger
 
 if TYPE_CHECKING:
     from ringfence.guard import Guard
@@ -43,7 +44,9 @@ class Attacks:
         guard, watch = self._guard, self._guard.alerting.watch
         now = guard.clock()
         minutes = self._minutes(now)
-        self._learn(now)
+        learn = self.lesson(now)
+        if learn is not None:
+            self.learned(learn(guard.ledger), now)
         for service in sorted(minutes.keys() | {name for name, state in self._states.items() if state.on}):
             counts = minutes.get(service, [0] * LOOKED_BACK)
             usual = self._usual.get(service, 0.0)
@@ -86,18 +89,25 @@ class Attacks:
                     found[event.service, int(event.time // MINUTE)] += 1
         return found
 
-    def _learn(self, now: float) -> None:
-        """Once an hour: what each service is used to."""
+    def lesson(self, now: float) -> Callable[[Ledger], dict[str, float]] | None:
+        """Once an hour: what finds out in a ledger what each service is used to; takes long where there are many."""
         hour = int(now // HOUR)
         if hour == self._usual_of:
-            return
-        self._usual_of = hour
+            return None
         begin = (hour - USUAL_HOURS) * HOUR
-        hours: dict[str, dict[int, int]] = {}
-        for slot in self._guard.ledger.attempts_by_minute(begin, hour * HOUR, 3600):
-            hours.setdefault(slot.service, {})[int(slot.time // HOUR)] = slot.count
         attacks = self._earlier(begin)
-        self._usual = {name: usual_rate(known, now, attacks.get(name, [])) for name, known in hours.items()}
+
+        def learn(ledger: Ledger) -> dict[str, float]:
+            hours: dict[str, dict[int, int]] = {}
+            for slot in ledger.attempts_by_minute(begin, hour * HOUR, 3600):
+                hours.setdefault(slot.service, {})[int(slot.time // HOUR)] = slot.count
+            return {name: usual_rate(known, now, attacks.get(name, [])) for name, known in hours.items()}
+
+        return learn
+
+    def learned(self, usual: dict[str, float], now: float) -> None:
+        """What the lesson of `now` found out."""
+        self._usual, self._usual_of = usual, int(now // HOUR)
 
     def _earlier(self, since: float) -> dict[str, list[tuple[float, float]]]:
         """When each service was under attack, as far as that was told."""

@@ -148,7 +148,7 @@ class Commands:
             target=target, service=service, note=note, author=f"user:{caller.user}", created=now,
             expires=until_of(now, seconds), addresses=self.guard.whitelist.lookup(target),
         )  # fmt: skip
-        covered = [ban.id for ban in covered_bans(entry, self.guard.running())]
+        covered = [ban.id for ban in covered_bans(entry, self.guard.ledger)]
         lifted = self.guard.ledger.allow(entry, covered, author=caller.user, origin=origin_of(caller), now=now)
         self.guard.trials.reload()
         why, more = self.guard.whitelist_changed(caller.user, origin_of(caller))
@@ -319,14 +319,14 @@ class Commands:
         return explain(self.guard, target_of(address), limit)
 
     @command
-    def statistics(self, caller: Caller) -> Stats:
+    async def statistics(self, caller: Caller) -> Stats:
         """The statistics of each service."""
-        return reports.statistics(self.guard)
+        return await reports.statistics(self.guard)
 
     @command
-    def reset_statistics(self, caller: Caller, *, service: str = "") -> Stats:
+    async def reset_statistics(self, caller: Caller, *, service: str = "") -> Stats:
         """The statistics of one service (empty: of each), which then begin anew."""
-        return reports.reset_statistics(self.guard, service, caller.user, origin_of(caller))
+        return await reports.reset_statistics(self.guard, service, caller.user, origin_of(caller))
 
     @command
     def diag(self, caller: Caller) -> Diag:

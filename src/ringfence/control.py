@@ -88,7 +88,10 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def command(method: Method) -> Method:
-    """Mark a method `(self, caller, *, arguments…)` as one that the control socket offers."""
+    """Mark a method `(self, caller, *, arguments…)` as one that the control socket offers.
+
+    It answers at once, or (`async`) later, while the guard works on and others are answered.
+    """
     method._command = True  # type: ignore[attr-defined]
     return method
 
@@ -109,7 +112,10 @@ class Table:
         return sorted(self._methods)
 
     def do(self, request: Request, caller: Caller) -> Any:
-        """Carry out `request`. Raises RingfenceError for an unknown command and for arguments that don't fit."""
+        """Carry out `request`; what an `async` command returns is to be awaited.
+
+        Raises RingfenceError for an unknown command and for arguments that don't fit.
+        """
         found = self._methods.get(request.command)
         if found is None:
             raise RingfenceError(f"the guard knows no command {request.command!r}: is it an older version?")
@@ -176,7 +182,7 @@ class ControlServer:
         try:
             while line := await _soon(reader.readline()):
                 # Refused only after the request was read: a socket closed with unread data would swallow the answer.
-                writer.write(self._answer(line, self._peer(writer)) + b"\n")
+                writer.write(await self._answer(line, self._peer(writer)) + b"\n")
                 await _soon(writer.drain())
         except RingfenceError as error:
             writer.write(_failure(error) + b"\n")
@@ -208,10 +214,12 @@ class ControlServer:
             raise RingfenceError(f"the address of the user {behalf.user!r} is none: {behalf.address!r}")
         return Caller(user=f"{behalf.user}@{behalf.via}", uid=uid, pid=pid, address=address, via=behalf.via)
 
-    def _answer(self, line: bytes, peer: tuple[int, int]) -> bytes:
+    async def _answer(self, line: bytes, peer: tuple[int, int]) -> bytes:
         try:
             request = msgspec.json.decode(line, type=Request)
             answer = self._table.do(request, self._caller(*peer, request.behalf))
+            if inspect.isawaitable(answer):
+                answer = await answer
             return msgspec.json.encode(Reply(answer=msgspec.Raw(msgspec.json.encode(answer))))
         except msgspec.MsgspecError as error:
             return _failure(RingfenceError(f"the request can't be understood: {error}"))

@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from ringfence import unprivileged
+from ringfence import beside, unprivileged
 from ringfence.alert_commands import AlertCommands, SenderCommands
 from ringfence.assemble import assemble, lock, policy_in_force, restore, take_alerting_file
 from ringfence.ban_commands import BanCommands
@@ -45,6 +45,8 @@ MINUTE = 60.0
 RETRY = 5.0
 """Seconds until a ledger or a firewall that failed is tried again."""
 PRUNE_PAUSE = 0.05
+SWITCH = 0.0005
+"""Seconds after which a thread that reads beside lets the loop go on."""
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -62,6 +64,8 @@ class Daemon:
         self._resolve = asyncio.Event()
         self._trial = asyncio.Event()
         self._attached: dict[int, Any] = {}
+        self._idle = False
+        self._fault: Exception | None = None
 
     async def run(self) -> None:
         """Guard until a signal says stop. Raises RingfenceError when the control socket can't be made."""
@@ -149,7 +153,15 @@ class Daemon:
         self._attached = {}
 
     def _noticed(self, sensor: Any) -> None:
+        """A log has something new: carried through at once, rather than when the pump has its turn."""
         sensor.notice()
+        if self._idle:
+            try:
+                self.guard.pipeline.take(BATCH)
+            except LedgerError:
+                pass  # nothing of it is lost: the pump tries again, and says so
+            except Exception as error:
+                self._fault = error  # a fault of ours ends the guard, as in the pump: it reads again what it lost
         self._wake.set()
 
     def _table_touched(self) -> None:
@@ -178,7 +190,11 @@ class Daemon:
             if busy:
                 await asyncio.sleep(0)
                 continue
+            self._idle = True
             await _within(TICK, self._wake)
+            self._idle = False
+            if self._fault is not None:
+                raise self._fault
 
     def _ledger_failed(self, error: LedgerError) -> None:
         if str(error) != self.guard.ledger_trouble:
@@ -187,6 +203,7 @@ class Daemon:
 
     async def _tick(self) -> None:
         """Every few seconds: files that appeared or vanished, troubles of logs, rates, what commands left to do."""
+        carried = 0
         while True:
             await asyncio.sleep(RESCAN)
             if not self.guard.ledger_trouble:
@@ -201,6 +218,7 @@ class Daemon:
                 self._resolve.set()
             if self.guard.barrier.changed:
                 self._reconcile.set()
+            carried = await beside.carry(self.guard.ledger, carried)
             if not self.guard.ledger_trouble:
                 try:
                     self.guard.conditions.look()
@@ -211,6 +229,8 @@ class Daemon:
         while True:
             await asyncio.sleep(MINUTE)
             try:
+                await beside.count(self.guard)
+                await beside.learn(self.guard)
                 self.guard.tidy()
                 while self.guard.ledger.prune(self.guard.clock()):
                     await asyncio.sleep(PRUNE_PAUSE)
@@ -225,7 +245,7 @@ class Daemon:
             self._reconcile.clear()
             before = self.guard.barrier.trouble
             try:
-                difference = self.guard.reconcile()
+                difference = await beside.agree(self.guard)
             except LedgerError as error:
                 self._ledger_failed(error)
                 difference = None
@@ -335,6 +355,7 @@ def run(settings: Settings, environ: Mapping[str, str], *, page_elsewhere: bool 
             # What is here now stays: the collector need not look at it ever again.
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
+            sys.setswitchinterval(SWITCH)
             asyncio.run(Daemon(guard, Notifier(), page_elsewhere=page_elsewhere).run())
         finally:
             guard.watch.close()

@@ -9,7 +9,7 @@ from ringfence.detect import WindowView
 from ringfence.guard import Guard
 from ringfence.model import EVERY, FOREVER, Attacker, Ban, Rule, causes_in_words
 from ringfence.render import duration, local_time, plural
-from ringfence.reports import ban_row, end_bans
+from ringfence.reports import ban_rows, end_bans
 
 MOST_EARLIER = 20
 
@@ -25,8 +25,7 @@ def explain(guard: Guard, address: str, limit: int) -> Explanation:
     earlier = [
         ban for target in guard.targets_of(address) for ban in guard.ledger.history(target) if ban.ended is not None
     ]
-    packets = guard.barrier.packets()
-    rows = [ban_row(guard, ban, packets) for ban in bans]
+    rows = ban_rows(guard, bans)
     allowed = guard.whitelist.covering(address, now)
     spared = any(entry.service == EVERY for entry in allowed)
     return Explanation(

@@ -18,7 +18,7 @@ from ringfence.barrier import Barrier
 from ringfence.canary_work import CanaryWork
 from ringfence.conditions import Conditions
 from ringfence.detect import Detector
-from ringfence.enforce.reconcile import Difference
+from ringfence.enforce.survey import Difference
 from ringfence.errors import LedgerError, NotFoundError
 from ringfence.ledger import Ledger, PolicyRevision, Recorded
 from ringfence.model import EVERY, Ban, Lockdown, Policy, Service, Verdict
@@ -31,8 +31,8 @@ from ringfence.trials import Trials
 from ringfence.watch import Watch
 from ringfence.whitelist import Whitelist
 
-MOST_COUNTED = 20_000
-"""Running bans up to which the kernel's counters are read whenever they matter: that takes a fifth of a second."""
+MOST_AT_ONCE = 1_000
+"""Running bans up to which the kernel is read and put right at once; with more that is done beside, see `beside`."""
 MOST_TOLD = 10
 """Bans told one by one at a time; of more only the number."""
 
@@ -137,6 +137,7 @@ class Guard:
         self.pipeline.forget(bans)
         if bans:
             with contextlib.suppress(LedgerError):  # they are kept and recorded later
+                self._add_dropped({} if self.few_bans else self.barrier.dropped_by(bans))
                 self.count_dropped()
         why = self.barrier.open(bans)
         for ban in bans:
@@ -150,7 +151,7 @@ class Guard:
         now = self.clock()
         self.detector.allow = self.whitelist.list
         why = self.barrier.allow(self.whitelist.list.all, now)
-        covered = self.whitelist.covered(self.running(), now)
+        covered = self.whitelist.covered(now)
         lifted: list[Ban] = []
         if covered:
             lifted = self.ledger.lift_by_id([ban.id for ban in covered], author=author, origin=origin, now=now)
@@ -234,10 +235,7 @@ class Guard:
         self.pipeline.forget_all()
         before = self.barrier.trouble
         difference = self.barrier.reconcile(bans, self.whitelist.list.all, self.ledger.lockdown(now), now)
-        if self.barrier.trouble != before:
-            self.say(
-                f"firewall: {self.barrier.trouble}; tried again" if self.barrier.trouble else "firewall: works again"
-            )
+        self.say_trouble(before)
         if difference is None:
             return None
         confirmed = [
@@ -246,6 +244,13 @@ class Guard:
         if confirmed:
             self.ledger.mark_enforced(confirmed, now)
         return difference
+
+    def say_trouble(self, before: str) -> None:
+        """One line if the firewall's trouble is another than `before`."""
+        if self.barrier.trouble != before:
+            self.say(
+                f"firewall: {self.barrier.trouble}; tried again" if self.barrier.trouble else "firewall: works again"
+            )
 
     def tidy(self) -> None:
         """What is due every minute: ends of bans, whitelist and lockdown, dropped packets, attacks."""
@@ -261,13 +266,21 @@ class Guard:
         self.attacks.look()
 
     def count_dropped(self, *, fresh: bool = True) -> None:
-        """Record what the kernel dropped since the last time; with very many bans only what is known anyway."""
-        fresh = fresh and self.barrier.blocks and self.ledger.count_bans() <= MOST_COUNTED
-        for service, packets in self.barrier.dropped_since(fresh=fresh).items():
-            self._dropped[service] = self._dropped.get(service, 0) + packets
+        """Record what the kernel dropped since the last time; with many bans only what was read anyway."""
+        fresh = self.few_bans and (fresh or self.barrier.reading_due)
+        self._add_dropped(self.barrier.dropped_since(fresh=fresh))
         if self._dropped:
             self.ledger.add_dropped_packets(self._dropped, self.clock())
             self._dropped = {}
+
+    def _add_dropped(self, packets: Mapping[str, int]) -> None:
+        for service, count in packets.items():
+            self._dropped[service] = self._dropped.get(service, 0) + count
+
+    @property
+    def few_bans(self) -> bool:
+        """Whether so few bans run that the kernel is read within a few milliseconds."""
+        return self.ledger.running_bans <= MOST_AT_ONCE
 
     def resolved(self, answers: Mapping[str, tuple[str, ...]]) -> None:
         """Take up what the host names of the whitelist resolve to."""

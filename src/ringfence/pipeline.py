@@ -65,6 +65,7 @@ class Pipeline:
         self._clock = clock
         self._tell = tell
         self._waiting: dict[int, Ban] = {}
+        self._new: set[int] = set()
         self._holds: dict[int, float] = {}
         self._began: dict[int, float] = {}
         self._enforced_at = 0.0
@@ -159,6 +160,7 @@ class Pipeline:
         if batch.began is not None:
             self._began.update((ban.id, batch.began) for ban in recorded.wanted)
         self._waiting.update((ban.id, ban) for ban in recorded.wanted)
+        self._new |= recorded.new
         if recorded.evicted:
             self.forget(recorded.evicted)
             self._barrier.open(recorded.evicted)
@@ -179,8 +181,9 @@ class Pipeline:
     def _enforce(self, bans: Sequence[Ban], now: float) -> None:
         self._enforced_at = now
         began = {ban.id: self._began[ban.id] for ban in bans if ban.id in self._began}
+        new = all(ban.id in self._new for ban in bans)
         self.forget(bans)
-        confirmed = self._barrier.close(bans, now)
+        confirmed = self._barrier.close(bans, now, new=new)
         for number in began.keys() & confirmed:
             self.latency.note(time.monotonic() - began[number])
         self._holds.update((ban.id, ban.until) for ban in bans if ban.id in confirmed)
@@ -200,9 +203,11 @@ class Pipeline:
         """These bans are dealt with otherwise: by a command, or because they gave way."""
         for ban in bans:
             self._waiting.pop(ban.id, None)
+            self._new.discard(ban.id)
             self._began.pop(ban.id, None)
 
     def forget_all(self) -> None:
         """Reconcile has put everything in force."""
         self._waiting.clear()
+        self._new.clear()
         self._began.clear()

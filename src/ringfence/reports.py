@@ -11,6 +11,7 @@ import psutil
 from msgspec import structs
 
 import ringfence
+from ringfence import beside
 from ringfence.answers import (
     AttackRow,
     Attacks,
@@ -33,10 +34,13 @@ from ringfence.errors import LedgerError, NotFoundError
 from ringfence.guard import Guard
 from ringfence.ledger import PolicyRevision
 from ringfence.ledger.facts import ServiceStatistics
+from ringfence.ledger.statistics import with_addresses
 from ringfence.model import EVERY, Ban
 from ringfence.render import plural, rule_numbers
 from ringfence.values import format_ports
 
+MOST_FRESH = 200
+"""Bans of one answer whose counters are read for it."""
 SORTS = {"attempts": ("attempts", True), "last": ("last_seen", True), "first": ("first_seen", False),
          "address": ("address", False)}  # fmt: skip
 
@@ -76,8 +80,16 @@ def bans(guard: Guard, *, service: str, history: bool, match: str, limit: int, o
         active=active, service=service or None, text=text, order="since", descending=True, limit=limit, offset=offset
     )
     fresh_counters(guard)
-    packets = guard.barrier.packets()
-    return Bans(total=total, rows=[ban_row(guard, ban, packets) for ban in found])
+    return Bans(total=total, rows=ban_rows(guard, found))
+
+
+def ban_rows(guard: Guard, bans: Sequence[Ban]) -> list[BanRow]:
+    """Bans with what they dropped: of a page of them as it is now, of very many as it was read last."""
+    counted = guard.barrier.packets()
+    if len(bans) <= MOST_FRESH:
+        fresh = guard.barrier.packets_of([ban for ban in bans if ban.ended is None])
+        counted = counted | {(ban.target, ban.service): fresh[ban.id] for ban in bans if ban.id in fresh}
+    return [ban_row(guard, ban, counted) for ban in bans]
 
 
 def ban_row(guard: Guard, ban: Ban, packets: Mapping[tuple[str, str], int]) -> BanRow:
@@ -94,7 +106,7 @@ def end_bans(guard: Guard) -> None:
 
 
 def fresh_counters(guard: Guard) -> None:
-    """What the kernel dropped until now, unless very many bans run."""
+    """What the kernel dropped until now, unless many bans run."""
     with contextlib.suppress(LedgerError):  # the disk is full: then the guard says so anyway
         guard.count_dropped()
 
@@ -103,7 +115,7 @@ def status(guard: Guard) -> Status:
     """How the guard is, with its problems first."""
     end_bans(guard)
     problems = guard.problems()
-    by_service = guard.ledger.bans_by_service()
+    by_service = guard.ledger.service_counts()
     running = sum(by_service.values())
     wanted = missing(guard, running)
     logs = guard.watch.sources_of(guard.services)
@@ -146,22 +158,27 @@ def _service(guard: Guard, name: str, logs: int, bans: int) -> ServiceRow:
     )  # fmt: skip
 
 
-def statistics(guard: Guard) -> Stats:
+async def statistics(guard: Guard) -> Stats:
     """What happened to each service since its statistics began."""
+    await beside.count(guard, asked=True)
     fresh_counters(guard)
-    return stats(guard.ledger.statistics())
+    counted = beside.addresses(guard.ledger)
+    return stats(with_addresses(guard.ledger.statistics_rows({}), await counted()))
 
 
-def reset_statistics(guard: Guard, service: str, author: str, origin: str) -> Stats:
+async def reset_statistics(guard: Guard, service: str, author: str, origin: str) -> Stats:
     """Begin to count anew, for `service` or (empty) for all; returns what had been counted until then.
 
     Raises NotFoundError for a service of which nothing was ever counted.
     """
+    await beside.count(guard, asked=True)
     fresh_counters(guard)
-    counted = guard.ledger.reset_statistics(service or None, author=author, origin=origin, now=guard.clock())
-    if service and not counted:
+    counted = beside.addresses(guard.ledger)  # as they are at the instant of the reset
+    rows = guard.ledger.begin_anew(service or None, author=author, origin=origin, now=guard.clock())
+    found = await counted()
+    if service and not rows:
         raise NotFoundError(f"nothing was counted for {service!r} yet")
-    return stats(counted)
+    return stats(with_addresses(rows, found))
 
 
 def stats(rows: Sequence[ServiceStatistics]) -> Stats:

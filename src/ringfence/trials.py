@@ -132,7 +132,7 @@ class Trials:
         guard, entry, now = self._guard, undo.before, self._guard.clock()
         if entry.expires <= now or guard.ledger.allow_entry(entry.target, entry.service) is not None:
             return False
-        covered = [ban.id for ban in covered_bans(entry, guard.running())]
+        covered = [ban.id for ban in covered_bans(entry, guard.ledger)]
         lifted = guard.ledger.allow(entry, covered, author=author, origin=origin, now=now, undoes=trial.id)
         guard.whitelist_changed(author, origin)
         guard.open(lifted)

@@ -102,10 +102,10 @@ class Whitelist:
                     self._ledger.note_resolution(name, found)
                 self._answers[name] = found
 
-    def covered(self, bans: Iterable[Ban], now: float) -> list[Ban]:
-        """Those of `bans` that lie wholly within what must not be banned (from that service) now."""
+    def covered(self, now: float) -> list[Ban]:
+        """The running bans that lie wholly within what must not be banned (from that service) now."""
         found, networks = [], []
-        for ban in bans:
+        for ban in self._ledger.running_within(span for entry in self.list.all for span in _networks(entry)):
             if "/" in ban.target:
                 networks.append(ban)
             elif self.list.covers(ban.target, ban.service, now) is not None:
@@ -119,9 +119,14 @@ class Whitelist:
         return [entry for entry in self.entries() if entry.expires > now and covered_by(entry, [target])]
 
 
-def covered_bans(entry: AllowEntry, bans: Iterable[Ban]) -> list[Ban]:
-    """Those of `bans` that `entry` covers: to be lifted when it is added."""
-    return _inside(entry, list(bans))
+def covered_bans(entry: AllowEntry, ledger: Ledger) -> list[Ban]:
+    """The running bans that `entry` covers: to be lifted when it is added."""
+    return _inside(entry, ledger.running_within(_networks(entry)))
+
+
+def _networks(entry: AllowEntry) -> tuple[str, ...]:
+    """What an entry stands for; nothing for a host name that was never resolved."""
+    return (entry.target,) if is_address(entry.target) else entry.addresses
 
 
 def _inside(entry: AllowEntry, bans: list[Ban]) -> list[Ban]:

@@ -249,3 +249,14 @@ def test_a_hundred_thousand_bans_are_restored(here: Lab) -> None:
     # On a busy machine so many may take longer to write than an end may be off: then it is put right, and nothing else.
     first = fence.reconcile(bans, [], None, time.time())
     assert (first.missing, first.superfluous, first.structure) == (0, 0, False)
+
+
+@inside
+def test_a_ban_that_was_thought_to_be_new_and_is_in_force_gets_its_new_end_and_keeps_what_it_counted(here: Lab) -> None:
+    fence = new_fence()
+    assert fence.enforce([ban(1, BAD4)], time.time(), new=True) == [1]
+    here.arrivals(SIP, [BAD4] * 3)
+    longer = [ban(1, BAD4, until=time.time() + 9000), ban(2, GOOD4)]
+    assert fence.enforce(longer, time.time(), new=True) == [1, 2]
+    assert not fence.reconcile(longer, [], None, time.time())
+    assert fence.counters() == {(BAD4, "sip"): 3}

@@ -7,6 +7,7 @@ the kernel's include/uapi/linux/netlink.h, linux/netfilter/nfnetlink.h, linux/ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -130,6 +131,19 @@ class Link:
             except Interrupted:
                 continue
         raise EnforceError(f"set {name} of table inet {table} changes faster than it can be read")
+
+    def glimpse(self, table: str, name: str) -> tuple[list[Element], bool]:
+        """The elements of one set, and whether a transaction came between: then some may lack or be twice.
+
+        For another thread than the one that changes sets; the kernel itself does not tell this of elements.
+        Raises FileNotFoundError when there is no such set.
+        """
+        found: list[Element] = []
+        before = self.generation()
+        with contextlib.suppress(Interrupted):
+            for message in self._ask(GETSETELEM, _REQUEST | _DUMP, text(1, table) + text(2, name)):
+                _collect(message, found)
+        return found, self.generation() != before
 
     def element(self, table: str, name: str, key: bytes) -> Element | None:
         """One element of a set of single values, or None."""

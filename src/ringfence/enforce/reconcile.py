@@ -7,12 +7,9 @@ is in force is read from the kernel. For one thread. `now` is seconds UTC.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
 from typing import Final
-
-from msgspec import Struct
 
 from ..errors import EnforceError
 from ..model import AllowEntry, Ban, Lockdown, Service
@@ -22,6 +19,7 @@ from .netlink import Element, Link
 from .nft import Nft
 from .ruleset import LOCKED, TABLE
 from .sets import Clock, Failures, Sets, gone
+from .survey import SLACK, Difference, Survey, compare, holds_bans, look, parts, untouched
 from .wanted import (
     Key,
     Networks,
@@ -36,38 +34,14 @@ from .wanted import (
     width,
 )
 
-SLACK: Final = 2.0
-"""Seconds that an end may be off before reconcile corrects it: clocks are adjusted all the time."""
-EXAMPLES: Final = 10
+SLICE: Final = 512
+"""Elements that `settle` puts in force at a stroke, which takes a few milliseconds; those with wrong ends: `FEW`."""
+DOUBTED: Final = 4096
+"""Up to so many missing elements are looked for one by one before they are called missing."""
 FEW: Final = 16
 """Up to so many network bans are added without reading the set, when they overlap nothing."""
 MEDIA: Final = (("udp", 10000, 20000),)
 """Where Asterisk expects RTP unless rtp.conf says otherwise."""
-
-
-class Difference(Struct):
-    """What reconcile had to put right; false when nothing. `examples` names some of the elements."""
-
-    structure: bool = False
-    whitelist: bool = False
-    lockdown: bool = False
-    missing: int = 0
-    superfluous: int = 0
-    wrong_end: int = 0
-    examples: list[str] = []
-
-    def __bool__(self) -> bool:
-        return any((self.structure, self.whitelist, self.lockdown, self.missing, self.superfluous, self.wrong_end))
-
-    def note(self, what: str, name: str, key: Key) -> None:
-        """Count one element as `missing`, `superfluous` or `wrong_end`."""
-        self.note_all(what, name, (key,))
-
-    def note_all(self, what: str, name: str, keys: Collection[Key]) -> None:
-        """Count elements of one set."""
-        setattr(self, what, getattr(self, what) + len(keys))
-        for key in islice(keys, EXAMPLES - len(self.examples)):
-            self.examples.append(f"{what.replace('_', ' ')}: {label(name, key)}")
 
 
 class Fence:
@@ -96,6 +70,7 @@ class Fence:
         self._sets, self._chains = ruleset.names(services, ipv6_prefix)
         self._networks: Networks = {}
         self._expected: bytes | None = None
+        self._touched: set[tuple[str, Key]] | None = None
 
     def install(
         self, bans: Iterable[Ban], allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float
@@ -108,20 +83,21 @@ class Fence:
         self._expected = None
         return self.reconcile(bans, allow, lockdown, now)
 
-    def enforce(self, bans: Sequence[Ban], now: float) -> list[int]:
+    def enforce(self, bans: Sequence[Ban], now: float, *, new: bool = False) -> list[int]:
         """Put bans in force or change their ends; returns the ids that the kernel confirmed, others are `rejected`.
 
-        One transaction for up to `CHUNK` addresses and one for each set of networks. Raises `EnforceError` when
-        nothing works, as when the table is gone.
+        One transaction for up to `CHUNK` addresses and one for each set of networks. Raises `EnforceError` if all fail.
         A ban that has ended already is neither confirmed nor rejected. There is one element for a target and a
         service: of several bans in one call the longest holds, and a later call overrules an earlier one.
+        `new`: most probably the kernel holds none of them, which makes it quicker.
         """
         self._need_installed()
         clock = Clock(now)
         self.rejected = {}
         placed = self._places.place(bans, now, self.rejected)
+        self._touch(placed)
         hosts, networks = gather(placed)
-        failures = self._kernel.put(hosts, clock)
+        failures = self._kernel.put(hosts, clock, new=new)
         for name, spans in networks.items():
             failures |= self._put_networks(name, spans, clock)
         return self._confirmed(placed, failures)
@@ -130,7 +106,9 @@ class Fence:
         """Take bans out of force; those that are not in force are no error. Raises `EnforceError`."""
         self._need_installed()
         now = time.time() if now is None else now
-        hosts, networks = gather(self._places.place(bans, -1.0, {}))
+        placed = self._places.place(bans, -1.0, {})
+        self._touch(placed)
+        hosts, networks = gather(placed)
         try:
             self._kernel.drop(hosts)
             for name, lifted in networks.items():
@@ -144,7 +122,7 @@ class Fence:
     def allow(self, entries: Sequence[AllowEntry], now: float) -> None:
         """Replace the whitelist, in one transaction. Raises `EnforceError`."""
         self._need_installed()
-        self._kernel.run(ruleset.whitelist(self._places.whitelist(entries, now), now))
+        self._kernel.cover_all(self._places.whitelist(entries, now), Clock(now), SLACK)
 
     def lockdown(self, lockdown: Lockdown | None, now: float) -> None:
         """Begin, change or (None) end the lockdown, in one transaction.
@@ -175,18 +153,82 @@ class Fence:
         try:
             self._agree_rules(allow, lockdown, clock, difference)
             for name in sorted(self._sets):
-                if name.endswith(("_networks4", "_networks6")):
+                if holds_bans(name, networks=True):
                     failures |= self._agree_networks(name, networks.get(name, {}), clock, difference)
-                elif "_allowed" not in name and name not in LOCKED:
+                elif holds_bans(name):
                     failures |= self._agree_hosts(name, hosts.get(name, {}), clock, difference)
         except FileNotFoundError as error:
             raise gone() from error
         self._confirmed(placed, failures)
         return difference
 
+    def begin(self, allow: Sequence[AllowEntry], lockdown: Lockdown | None, now: float) -> Difference:
+        """Put rules, whitelist and lockdown right; from now on what is touched is noted. Raises `EnforceError`."""
+        self._touched = set()
+        self._kernel.generation = self._link.generation()
+        difference = Difference()
+        try:
+            self._agree_rules(allow, lockdown, Clock(now), difference)
+        except FileNotFoundError as error:
+            raise gone() from error
+        return difference
+
+    def look(self, bans: Iterable[Ban], clock: Clock) -> Survey:
+        """Compare ledger and kernel, in a thread: `bans` are read after `begin`. Raises `EnforceError`."""
+        return look(bans, self._places, sorted(name for name in self._sets if holds_bans(name)), clock)
+
+    def settle(self, found: Survey, difference: Difference, now: float) -> Iterator[None]:
+        """Put right what was found, a few milliseconds at a time; what was touched since `begin` is right already.
+
+        Raises `EnforceError`. A look at changing sets may miss what is superfluous: then `untouched` is False.
+        """
+        touched, clock = self._touched if self._touched is not None else set(), Clock(now)
+        # An element that ends in time may hide another from who reads: the kernel counts them as it tells them.
+        doubtful = found.torn or sum(map(len, found.missing.values())) <= DOUBTED
+        for name, keys in found.superfluous.items():
+            for some in parts(keys, SLICE):
+                left = [key for key in some if (name, key) not in touched]
+                difference.note_all("superfluous", name, left)
+                self._kernel.drop({name: left})
+                yield
+        for what, size, sets in (("wrong_end", FEW, found.wrong_end), ("missing", SLICE, found.missing)):
+            for name, ends in sets.items():
+                for each in parts(ends.items(), size):
+                    wanted = untouched(each, name, touched, clock())
+                    if what == "missing" and doubtful:
+                        wanted = {key: end for key, end in wanted.items() if not self._link.element(TABLE, name, key)}
+                    difference.note_all(what, name, wanted)
+                    found.failures |= self._kernel.put({name: wanted}, clock)
+                    yield
+        for name in sorted(name for name in self._sets if holds_bans(name, networks=True)):
+            then, live = found.networks.get(name, {}), self._networks.get(name, {})
+            spans = {span: until for span, until in then.items() if (name, span) not in touched}
+            spans |= {span: until for span, until in live.items() if (name, span) in touched}
+            found.failures |= self._agree_networks(name, spans, clock, difference)
+            yield
+        for where, why in found.failures.items():
+            found.rejected.update(dict.fromkeys(found.owners.get(where, ()), why))
+        if found.torn:
+            self._kernel.generation = -1
+        found.done = True
+
+    def finish(self, found: Survey | None, now: float) -> list[Ban]:
+        """Note no longer what is touched; returns the bans that may be called enforced now."""
+        touched, self._touched = self._touched or set(), None
+        return found.confirmed(touched, now) if found is not None and found.done else []
+
+    def _touch(self, placed: Iterable[Placed]) -> None:
+        if self._touched is not None:
+            self._touched.update((each.set, each.key) for each in placed)
+
     def untouched(self) -> bool:
         """Whether nobody but us changed any nftables rules since the last reconcile, which would find nothing then."""
         return self._expected is not None and self._link.generation() == self._kernel.generation
+
+    @property
+    def lasting(self) -> set[str]:
+        """The reasons in `rejected` that will not pass however often a ban is tried."""
+        return self._places.lasting
 
     def packets_of(self, bans: Sequence[Ban]) -> dict[int, int]:
         """Packets dropped by each of these bans of single addresses, by id, read element by element (some 20 µs each).
@@ -204,7 +246,7 @@ class Fence:
         """Put `address` into the set of `service` for a moment, read it back, and take it out again.
 
         An IPv6 address stands for its prefix, as in most bans. False: a ban holds it already, and stays untouched.
-        The element would end by itself after `seconds`. Raises `EnforceError` when any of it does not work.
+        The element ends by itself after `seconds`. Raises `EnforceError` when any of it does not work.
         """
         self._need_installed()
         target = f"{address}/{self._prefix}" if ":" in address else address
@@ -214,6 +256,7 @@ class Fence:
         if not placed or not isinstance(placed[0].key, bytes):
             raise EnforceError(refused.get(ban.id, f"{target} has no place in a set of single values"))
         name, key = placed[0].set, placed[0].key
+        self._touch(placed)
         if self._link.element(TABLE, name, key) is not None:
             return False
         failures = self._kernel.put({name: {key: ban.until}}, Clock(now))
@@ -231,7 +274,8 @@ class Fence:
     def counters(self) -> dict[tuple[str, str], int]:
         """Packets dropped by (target, service), of the bans that dropped any. Raises `EnforceError`.
 
-        Has a socket of its own, so it may run in another thread: with 100,000 bans the kernel takes most of a second.
+        Has a socket of its own, so it may run in another thread: with 100,000 bans the kernel takes two seconds. When
+        bans come or end meanwhile, some may lack.
         """
         found: dict[tuple[str, str], int] = {}
         try:
@@ -239,7 +283,8 @@ class Fence:
                 for name in self._sets - set(LOCKED):
                     if "_allowed" not in name:
                         service = self._places.service(name)
-                        counted = self._counted(name, link.elements(TABLE, name))
+                        # What is not told because the set changes under us: see `Barrier.take`.
+                        counted = self._counted(name, link.glimpse(TABLE, name)[0])
                         found |= {(text, service): packets for text, packets in counted}
         except FileNotFoundError as error:
             raise gone() from error
@@ -254,8 +299,6 @@ class Fence:
         """Give the sockets back; the table stays in force."""
         self._link.close()
         self._nft.close()
-
-    # What enforce and reconcile are made of
 
     def _put_networks(self, name: str, added: dict[Range, float], clock: Clock) -> Failures:
         """Add network bans to those of an interval set; the usual few that overlap none need no reading."""
@@ -302,16 +345,9 @@ class Fence:
         before = clock()
         elements = self._link.elements(TABLE, name)
         now = clock()
-        superfluous, wrong = [], {}
-        for element in elements:
-            until = wanted.pop(element.key, None)
-            if until is None:
-                superfluous.append(element.key)
-                difference.note("superfluous", name, element.key)
-            elif not same_end(element, until, now, SLACK + now - before):
-                wrong[element.key] = until
-                difference.note("wrong_end", name, element.key)
-        difference.note_all("missing", name, wanted)
+        superfluous, wrong = compare(elements, wanted, now, SLACK + now - before)
+        for what, keys in (("superfluous", superfluous), ("wrong_end", wrong), ("missing", wanted)):
+            difference.note_all(what, name, keys)
         self._kernel.drop({name: superfluous})
         return self._kernel.put({name: wanted | wrong}, clock)
 

@@ -67,8 +67,10 @@ class Sets:
             self._nft.run(commands)
             self.generation += 1
 
-    def put(self, hosts: Hosts, clock: Clock) -> Failures:
+    def put(self, hosts: Hosts, clock: Clock, *, new: bool = False) -> Failures:
         """Add elements or change the ends of those that exist, keeping their counters; returns what was refused.
+
+        `new`: very probably none exists, so that nothing needs to be looked up.
 
         Raises `EnforceError` when all is refused, as when the set is gone.
         """
@@ -76,7 +78,7 @@ class Sets:
         known: Present = {}
         for chunk in chunks(hosts):
             items = [(name, key, until) for name, ends in chunk.items() for key, until in ends.items()]
-            if len(items) > _CAREFUL:
+            if new or len(items) > _CAREFUL:
                 try:
                     self._commit(_creations(chunk, clock()))
                     continue
@@ -102,9 +104,17 @@ class Sets:
         Pieces that are right within `slack` seconds stay untouched. Raises `EnforceError`. Tried again when the
         kernel ended an element between reading and writing.
         """
+        return self.cover_all({name: spans}, clock, slack)
+
+    def cover_all(self, sets: Mapping[str, Mapping[Range, float]], clock: Clock, slack: float) -> list[Correction]:
+        """The same for several interval sets in one transaction."""
         corrections: list[Correction] = []
         for attempt in range(_TRIES):
-            changes, corrections = self._corrections(name, spans, clock(), slack)
+            changes, corrections = [], []
+            for name, spans in sets.items():
+                needed, put_right = self._corrections(name, spans, clock(), slack)
+                changes += needed
+                corrections += put_right
             try:
                 self._commit(changes)
                 break

@@ -39,20 +39,23 @@ class Places:
         self._closable = {each.name for each in services if any(port[0] in PROTOCOLS for port in each.ports)} | {EVERY}
         self._known = {each.name for each in services} | {EVERY}
         self._services = {slug(name): name for name in self._known}
+        self._hosts = {name: set_name(name, 4, 32, ipv6_prefix) for name in self._closable}
+        self.lasting: set[str] = set()
+        """Why some bans had no place, as long as services are what they are: to try again is of no use."""
 
     def place(self, bans: Iterable[Ban], now: float, rejected: dict[int, str]) -> list[Placed]:
         """Each ban that has not ended with its place; `rejected` gets, by id, why a ban can't be enforced."""
         placed: list[Placed] = []
-        append, closable = placed.append, self._closable
-        hosts = {service: set_name(service, 4, 32, self._prefix) for service in closable}
+        append, closable, hosts = placed.append, self._closable, self._hosts
         for ban in bans:
             if ban.until <= now:
                 continue
             if ban.service not in closable:
-                rejected[ban.id] = (
+                rejected[ban.id] = why = (
                     f"service {ban.service!r} has no known ports that could be closed; "
                     f"name them in the settings: [services.{ban.service}] ports = [...]"
                 )
+                self.lasting.add(why)
                 continue
             text = ban.target
             try:

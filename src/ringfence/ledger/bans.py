@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ringfence.ledger.connection import Row
+from ringfence.ledger.cover import single_address, text_range, within
 from ringfence.ledger.facts import BanChange, RecordedVerdict
 from ringfence.ledger.making import MakingStore, ban_from
 from ringfence.ledger.sql import QUERIES
@@ -62,6 +63,20 @@ class BanStore(MakingStore):
         """The running bans of exactly these targets, in their order."""
         rows = self._rows("running_bans_of", (json.dumps(list(dict.fromkeys(targets))),))
         return [ban_from(row) for row in rows]
+
+    def running_within(self, networks: Iterable[str]) -> list[Ban]:
+        """The running bans of addresses and networks that lie wholly within one of these; looks at few others."""
+        found: dict[int, Ban] = {}
+        single: list[str] = []
+        for network in networks:
+            address = single_address(network)
+            if address:
+                single += address
+                continue
+            low, high, _ = text_range(network)
+            rows = self._rows("running_between", {"low": low, "high": high})
+            found.update((row[0], ban_from(row)) for row in rows if within(row[1], network))
+        return [*found.values(), *(ban for ban in self.running_of(single) if ban.id not in found)]
 
     def count_bans(
         self, *, active: bool | None = True, service: str | None = None, target: str | None = None,

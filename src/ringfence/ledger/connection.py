@@ -26,6 +26,9 @@ _ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another process writes to it; only one guard may use a ledger",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: stop the guard and restore it from a backup, or move it away",
 }
+LOG_PAGES: Final = 16_000
+"""Pages of the write-ahead log (64 MB) at which a commit carries them into the file itself, if nobody did before: see
+`opening.checkpoint`."""
 CACHED_SERVICES: Final = 62
 """Services that have a bit of their own; all later ones share the last bit and are shown as "other"."""
 
@@ -47,12 +50,15 @@ class Store:
         self._stale = True
         self._now = 0.0
         self._last = 0
+        self._last_ban = 0
         self._running = 0
         self._counters: dict[str, int] = {}
         self._changed: set[str] = set()
         self._newest: dict[str, int] = {}
         self._contexts: dict[tuple[object, ...], int] = {}
         self._bits: dict[str, int] = {}
+        self._resets: dict[int, int] = {}
+        self._cleared = ""
         self._untold: list[Ban] = []
         self._made: Counter[str] = Counter()
         self._known_administrators: frozenset[str] | None = None
@@ -62,14 +68,17 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         mode = "rw" if self.writable else "ro"
         address = f"{self.path.absolute().as_uri()}?mode={mode}"
-        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5, cached_statements=256)
+        # A reader may be handed to another thread; it is for one at a time all the same.
+        connection = sqlite3.connect(
+            address, uri=True, isolation_level=None, timeout=5, cached_statements=256, check_same_thread=self.writable
+        )
         cache = 8192 if self.writable else 3072  # KiB; there are several readers in the page's process
         connection.execute(f"PRAGMA cache_size = -{cache}")
         connection.execute("PRAGMA temp_store = MEMORY")
         if self.writable:
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             connection.execute("PRAGMA journal_size_limit = 33554432")
         else:
             connection.execute("PRAGMA query_only = ON")
@@ -139,8 +148,11 @@ class Store:
         self._made.clear()
         self._counters = dict(self._rows("counters"))
         self._last = max(self._value("last_event"), self._counters.get("folded", 0))
+        self._last_ban = self._value("last_ban")
         self._running = self._value("running_bans")
         self._bits = {name: bit for bit, name in self._rows("services")}
+        self._resets = dict(self._rows("resets"))
+        self._cleared = ""
         # Events that were not folded yet are the only place that knows the newest event of their addresses.
         self._newest.update(self._rows("unfolded_addresses", {"folded": self._counters.get("folded", 0)}))
         self._stale = False
@@ -160,17 +172,16 @@ class Store:
     def _add_statistic(self, service: str, now: float, **counts: int) -> None:
         self._run("add_statistic", {**dict.fromkeys(COUNTED, 0), "service": service, "now": now, **counts})
 
-    def _run(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> sqlite3.Cursor:
-        """Run a statement for its effect, within a transaction."""
-        return self._connection.execute(QUERIES[name], values)
+    def _run(
+        self, name: str, values: Mapping[str, object] | tuple[object, ...] = (), **words: str
+    ) -> sqlite3.Cursor:  # fmt: skip
+        """Run a statement for its effect, within a transaction; `words` as for `_rows`."""
+        return self._connection.execute(_filled(name, words), values)
 
     def _rows(self, name: str, values: Mapping[str, object] | tuple[object, ...] = (), **words: str) -> list[Row]:
         """All rows of a statement; `words` fill its braces and come from tables in the code only."""
-        text = QUERIES[name]
-        for word, put in words.items():
-            text = text.replace("{" + word + "}", put)
         with self._told():
-            return self._connection.execute(text, values).fetchall()
+            return self._connection.execute(_filled(name, words), values).fetchall()
 
     def _row(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> Row | None:
         rows = self._rows(name, values)
@@ -179,3 +190,19 @@ class Store:
     def _value(self, name: str, values: Mapping[str, object] | tuple[object, ...] = ()) -> int:
         row = self._row(name, values)
         return int(row[0]) if row and row[0] is not None else 0
+
+
+def _filled(name: str, words: Mapping[str, str]) -> str:
+    """The statement of this name with its braces filled."""
+    text = QUERIES[name]
+    for word, put in words.items():
+        text = text.replace("{" + word + "}", put)
+    return text
+
+
+def stale_bits(resets: Mapping[int, int]) -> str:
+    """An expression for the bits of `recent` that no longer count, by the mask and the last event of each reset.
+
+    Who was not seen since a reset still has the bits from before it: they are cleared little by little, see `upkeep`.
+    """
+    return " | ".join(f"iif(newest <= {last:d}, {mask:d}, 0)" for mask, last in resets.items()) or "0"

@@ -35,6 +35,19 @@ def parsed(network: str) -> tuple[int, int, int] | None:
     return len(raw), prefix, int.from_bytes(raw, "big") >> spare << spare
 
 
+def single_address(network: str) -> tuple[str, str] | tuple[()]:
+    """The two ways in which a network of one address is written, without and with its length; nothing for a wider one.
+
+    The text is the canonical one, as in bans.
+    """
+    found = parsed(network)
+    if found is None or found[1] != _BITS[found[0]]:
+        return ()
+    raw = found[2].to_bytes(found[0], "big")
+    address = socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
+    return address, f"{address}/{found[1]}"
+
+
 class Membership:
     """`address in Membership(network)`, for text; quicker than `ipaddress` by far."""
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ringfence.ledger.connection import CACHED_SERVICES, Row, Store
+from ringfence.ledger.connection import CACHED_SERVICES, Row, Store, stale_bits
 from ringfence.ledger.cover import text_range, within
 from ringfence.ledger.sql import QUERIES
 from ringfence.model import Event
@@ -100,7 +100,7 @@ class EventStore(Store):
         """Bring attackers, charts, blocks and statistics up to the last event, within a transaction."""
         span = {"folded": self._counters.get("folded", 0), "last": self._last}
         if span["folded"] < span["last"]:
-            self._run("fold_attackers", span)
+            self._run("fold_attackers", span, stale=stale_bits(self._resets))
             oldest, newest = self._fold_minutes(span, now)
             block = {"first": span["folded"] + 1, "last": self._last, "oldest": oldest, "newest": newest, "span": BLOCK}
             if self._run("extend_block", block).rowcount == 0:
@@ -148,6 +148,13 @@ class EventStore(Store):
             found = [(address,) for (address,) in self._run("inhabitants", area).fetchall() if within(address, target)]
             self._connection.executemany(QUERIES["convict_one"], found)
         self._count("convicted", upto)
+
+    @property
+    def events_ever(self) -> int:
+        """How many events were ever recorded, from memory (writer only)."""
+        if self._stale:
+            self._load()
+        return self._last
 
     def _unfolded(self) -> int:
         return self._last - self._counters.get("folded", 0)

@@ -12,11 +12,13 @@ from ringfence.model import Ban, BanState, Role, TokenScope, Verdict
 class Recorded(Struct, frozen=True, kw_only=True):
     """What one `record` changed: bans to put into the kernel (new or extended) and bans to take out of it.
 
+    new: the numbers of those of `wanted` that were made just now; the others became longer.
     evicted: automatic bans that made room because the list was full (lifted).
     expired: bans whose time was over when a new one for the same target was made.
     """
 
     wanted: list[Ban]
+    new: frozenset[int] = frozenset()
     evicted: list[Ban]
     expired: list[Ban]
 

@@ -86,7 +86,7 @@ class MakingStore(WarningStore):
 
     def _draft(self, targets: Collection[str]) -> Draft:
         rows = self._rows("running_bans_of", (json.dumps(list(targets)),)) if targets else []
-        return Draft([ban_from(row) for row in rows], self._value("last_ban") if targets else 0)
+        return Draft([ban_from(row) for row in rows], self._last_ban)
 
     def _write(self, draft: Draft) -> None:
         """Write what was drafted so far. Ends go before what is made: of one target only one ban may run."""
@@ -97,6 +97,7 @@ class MakingStore(WarningStore):
             many(QUERIES["end_ban"], [(ban.id, ban.state, ban.ended) for ban in draft.ended.values()])
         if draft.made:
             many(QUERIES["insert_ban"], map(_made_row, draft.made.values()))
+            self._last_ban = draft.last
         many(QUERIES["insert_change"], draft.history)
         for written in (draft.changed, draft.ended, draft.made, draft.history):
             written.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -126,3 +127,15 @@ def _check_content(path: Path) -> None:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise LedgerError(f"{path}: the ledger is damaged ({error}); {_ADVICE}", refused=True) from error
         raise LedgerError(f"{path}: can't read the ledger: {error}; check owner, rights and room") from error
+
+
+def checkpoint(path: Path) -> None:
+    """Carry what the write-ahead log holds into the file, from a connection of its own and without holding up anybody.
+
+    For a thread: it waits for the disk. What fails is left to the next time, or to the writer.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error:
+        return

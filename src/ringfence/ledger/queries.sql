@@ -66,7 +66,8 @@ WHERE true
 ON CONFLICT (address) DO UPDATE SET
   attempts = attempts + excluded.attempts, successes = successes + excluded.successes,
   first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen),
-  services = services | excluded.services, recent = recent | excluded.recent, newest = max(newest, excluded.newest)
+  services = services | excluded.services, recent = recent & ~({stale}) | excluded.recent,
+  newest = max(newest, excluded.newest)
 
 -- name: fold_minutes
 SELECT e.minute, c.service, c.failed, sum(n), min(oldest), max(newest)
@@ -190,6 +191,10 @@ DELETE FROM held WHERE key = ?
 -- name: running_bans_of
 SELECT b.id, b.target, b.service, b.since, b.until, b.state, b.author, b.reason, b.detail, b.note, b.ended
 FROM json_each(?) AS wanted CROSS JOIN ban AS b ON b.target = wanted.value WHERE b.ended IS NULL
+
+-- name: running_between
+SELECT id, target, service, since, until, state, author, reason, detail, note, ended FROM ban
+WHERE ended IS NULL AND target >= :low AND target < :high
 
 -- name: last_ban
 SELECT max(id) FROM ban
@@ -376,15 +381,25 @@ ON CONFLICT (service) DO UPDATE SET attempts = attempts + excluded.attempts,
 SELECT service, since, attempts, successes, forgotten, bans, packets, mails, unsent, untold FROM statistic ORDER BY service
 
 -- name: recent_masks
-SELECT recent, count(*) FROM attacker GROUP BY recent
+SELECT recent & ~({stale}), count(*) FROM attacker GROUP BY 1
+
+-- name: resets
+SELECT CAST(substr(name, 7) AS INTEGER), value FROM counter WHERE name GLOB 'reset:*'
 
 -- name: reset_statistics
 UPDATE statistic SET since = :now, attempts = 0, successes = 0, forgotten = 0, bans = 0, packets = 0, mails = 0,
   unsent = 0, untold = 0
 WHERE :service IS NULL OR service = :service
 
+-- name: begin_reset
+INSERT INTO counter (name, value) VALUES ('reset:' || :mask, :last) ON CONFLICT (name) DO UPDATE SET value = :last
+
+-- name: end_reset
+DELETE FROM counter WHERE name = 'reset:' || :mask
+
 -- name: reset_recent
-UPDATE attacker SET recent = recent & ~:mask WHERE recent & :mask
+UPDATE attacker SET recent = recent & ~:mask
+WHERE address > :after AND address <= :upto AND newest <= :last AND recent & :mask
 
 -- ---------------------------------------------------------------- upkeep
 
@@ -426,7 +441,7 @@ SELECT max(address), count(*) FROM (SELECT address FROM attacker WHERE address >
 DELETE FROM attacker
 WHERE address > :after AND address <= :upto AND newest < :floor AND (last_seen < :limit OR :full)
   AND NOT EXISTS (SELECT 1 FROM ban WHERE target = attacker.address AND ended IS NULL)
-RETURNING recent
+RETURNING recent & ~({stale})
 
 -- name: floor
 SELECT coalesce((SELECT min(first) FROM block), (SELECT value + 1 FROM counter WHERE name = 'folded'), 0)

@@ -93,6 +93,12 @@ class RememberingStore(UpkeepStore):
         with self._moment():
             yield
 
+    def hold(self) -> None:
+        """Everything that is read from now on is of this moment, until the reader is closed."""
+        with self._told():
+            self._connection.execute("BEGIN")
+        self._value("last_event")  # a transaction begins with the first look
+
     @contextmanager
     def _moment(self) -> Iterator[None]:
         if self._connection.in_transaction:

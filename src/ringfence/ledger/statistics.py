@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from msgspec import structs
 
 from ringfence.ledger.attackers import AttackerStore
 from ringfence.ledger.commands import CommandStore
+from ringfence.ledger.connection import stale_bits
 from ringfence.ledger.facts import ServiceStatistics
 
 
@@ -21,7 +24,7 @@ class StatisticsStore(CommandStore, AttackerStore):
         """How many distinct addresses have attempts since the last reset, by service; looks at every attacker."""
         self._catch_up()
         counts = Counter[int]()
-        for mask, count in self._rows("recent_masks"):
+        for mask, count in self._rows("recent_masks", stale=stale_bits(dict(self._rows("resets")))):
             while mask:
                 lowest = mask & -mask
                 counts[lowest.bit_length() - 1] += count
@@ -45,16 +48,29 @@ class StatisticsStore(CommandStore, AttackerStore):
         self, service: str | None = None, *, author: str, origin: str = "", now: float
     ) -> list[ServiceStatistics]:
         """Begin to count anew, for one service or all; returns what had been counted until then."""
-        before = self.statistics()
-        names = [row.service for row in before if service in (None, row.service)]
-        if service and not names:
+        addresses = self.recent_addresses()
+        return with_addresses(self.begin_anew(service, author=author, origin=origin, now=now), addresses)
+
+    def begin_anew(
+        self, service: str | None = None, *, author: str, origin: str = "", now: float
+    ) -> list[ServiceStatistics]:
+        """`reset_statistics` without counting distinct addresses, which looks at every attacker: quick at any size.
+
+        What attackers were seen of before is only marked as stale here; `prune` clears it later, without haste.
+        """
+        self._catch_up()
+        before = [row for row in self.statistics_rows({}) if service in (None, row.service)]
+        if service and not before:
             return []
         with self._writing(durable=True):
             self._audit(now, author, "stats reset", {"service": service}, origin)
             self._run("reset_statistics", {"service": service, "now": now})
-            mask = sum(1 << self._bits[name] for name in names if name in self._bits)
-            self._run("reset_recent", {"mask": mask})
-        return [row for row in before if row.service in names]
+            mask = sum(1 << self._bits[row.service] for row in before if row.service in self._bits)
+            if mask:
+                self._run("begin_reset", {"mask": mask, "last": self._last})
+                self._resets[mask] = self._last
+                self._cleared = ""
+        return before
 
     def packets_dropped(self) -> dict[str, int]:
         """Packets that the kernel dropped since the last reset, by service; costs next to nothing."""
@@ -65,3 +81,8 @@ class StatisticsStore(CommandStore, AttackerStore):
         with self._writing():
             for service, count in packets.items():
                 self._add_statistic(service, now, packets=count)
+
+
+def with_addresses(rows: Sequence[ServiceStatistics], addresses: Mapping[str, int]) -> list[ServiceStatistics]:
+    """Rows that know only of forgotten addresses, with those that were counted."""
+    return [structs.replace(row, addresses=row.addresses + addresses.get(row.service, 0)) for row in rows]

@@ -93,6 +93,7 @@ class Ledger(OutboxStore, PeopleStore, FeedStore, DigestStore, CanaryStore):
                 many(QUERIES["release"], [(_held_key(event),) for event in released])
             if mark is not None:
                 self._run("insert_reported", (mark.token, mark.key, now, mark.events))
+            before = self._last_ban
             draft = self._judge(verdicts, events, now)
             known = self._administrators()
             self._warn_of_logins([one for one in events if not one.failed and one.account in known], now)
@@ -102,7 +103,8 @@ class Ledger(OutboxStore, PeopleStore, FeedStore, DigestStore, CanaryStore):
         draft.evicted.update((ban.id, ban) for ban in self._untold)
         self._untold.clear()
         return Recorded(
-            wanted=list(draft.wanted.values()), evicted=list(draft.evicted.values()),
+            wanted=list(draft.wanted.values()), new=frozenset(one for one in draft.wanted if one > before),
+            evicted=list(draft.evicted.values()),
             expired=list(draft.expired.values()),
         )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
+from ringfence.ledger.connection import stale_bits
 from ringfence.ledger.facts import Size
 from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.statistics import StatisticsStore
@@ -48,7 +49,7 @@ class UpkeepStore(StatisticsStore):
             for name in ("prune_warnings", "prune_deliveries"):
                 taken += self._run(name, {"limit": limit, "rows": ROWS_STEP}).rowcount
             self._run("prune_familiar")
-            taken += self._prune_attackers(limit, now)
+            taken += self._prune_attackers(limit, now) + self._clear_recent()
         self._give_back()
         return taken
 
@@ -89,7 +90,8 @@ class UpkeepStore(StatisticsStore):
             self._cursor = ""
             return 0
         span = {"after": self._cursor, "upto": upto, "floor": self._value("floor"), "limit": limit}
-        gone = self._run("delete_attackers", {**span, "full": self._used() > self.max_bytes}).fetchall()
+        values = {**span, "full": self._used() > self.max_bytes}
+        gone = self._run("delete_attackers", values, stale=stale_bits(self._resets)).fetchall()
         self._cursor = upto if count == ROWS_STEP else ""
         forgotten = Counter(mask for (mask,) in gone)
         for name, bit in self._bits.items():
@@ -100,6 +102,19 @@ class UpkeepStore(StatisticsStore):
             self._count("forgotten", self._counters.get("forgotten", 0) + len(gone))
         return len(gone)
 
+    def _clear_recent(self) -> int:
+        """Clear what a reset of statistics made stale, of the next ROWS_STEP attackers; returns how many these were."""
+        for mask, last in self._resets.items():
+            upto, count = self._rows("attackers_after", {"after": self._cleared, "rows": ROWS_STEP})[0]
+            if count:
+                self._run("reset_recent", {"after": self._cleared, "upto": upto, "mask": mask, "last": last})
+            self._cleared = upto if count == ROWS_STEP else ""
+            if not self._cleared:
+                self._run("end_reset", {"mask": mask})
+                del self._resets[mask]
+            return max(1, int(count))
+        return 0
+
     def _give_back(self) -> None:
         # Each page is a row without columns, at which `execute` would stop; a script runs to its end.
         with self._told():
@@ -109,14 +124,26 @@ class UpkeepStore(StatisticsStore):
         pages, free, size = self._rows("pages")[0]
         return int((pages - free) * size)
 
+    @property
+    def rows_changed(self) -> int:
+        """How many rows this connection ever changed."""
+        return self._connection.total_changes
+
+    @property
+    def log_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
+
     def size(self) -> Size:
         """How full the ledger is; counts rows, so not for every second."""
         pages, free, page = self._rows("pages")[0]
         events, attackers, bans, evidence, verdicts = self._rows("count_rows")[0]
         counters: dict[str, int] = dict(self._rows("counters"))
-        log = self.path.with_name(self.path.name + "-wal")
         return Size(
-            bytes=pages * page + (log.stat().st_size if log.exists() else 0), used=(pages - free) * page,
+            bytes=pages * page + self.log_size, used=(pages - free) * page,
             max_bytes=self.max_bytes, events=events, attackers=attackers, bans=bans, evidence=evidence,
             verdicts=verdicts, bans_now=self._value("running_bans"), bans_peak=counters.get("peak", 0),
             bans_capacity=self.bans_capacity, bans_overflow=counters.get("overflow", 0),
