@@ -16,7 +16,7 @@ from ringfence.detect.address import network_of
 from ringfence.detect.allow import AllowList
 from ringfence.errors import SettingsError
 from ringfence.ledger import Ledger
-from ringfence.ledger.replay import Context, Replay, Span
+from ringfence.ledger.replay import Context, Half, Replay, Span
 from ringfence.model import EVERY, FOREVER, AllowEntry, Policy, Rule, Verdict
 from ringfence.policy import load_policy
 from ringfence.whitelist import POLICY
@@ -121,7 +121,7 @@ class Task(NamedTuple):
     """A part of the work: these sides ("before", "after"), for one half of the addresses or for all (None)."""
 
     sides: tuple[str, ...]
-    half: int | None
+    half: Half | None
 
 
 class Judged(Struct):
@@ -190,12 +190,13 @@ class Plan:
             replay = Replay(ledger)
             known = {context.service for context in replay.contexts().values()}
             span = replay.span(self.since)
+            halves = replay.halves(span)
         if not self.judged(known):
             return []
         by_account = any(rule.per == "account" for rule in self.rules(self.judged(known)))
         if by_account or span.last - span.first >= MOST_AT_ONCE:
             return [Task(("before",), None), Task(("after",), None)]
-        return [Task(("before", "after"), 0), Task(("before", "after"), 1)]
+        return [Task(("before", "after"), half) for half in halves]
 
     @property
     def since(self) -> float:
