@@ -6,16 +6,15 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from ringfence.detect.address import network_of
 from ringfence.detect.allow import AllowList
 from ringfence.errors import SettingsError
 from ringfence.ledger import Ledger
+from ringfence.ledger.cover import Targets
 from ringfence.ledger.replay import Context, Half, Replay, Span
 from ringfence.model import EVERY, FOREVER, AllowEntry, Policy, Rule, Verdict
 from ringfence.policy import load_policy
@@ -263,22 +262,16 @@ def _best(pairs: Iterable[Pair], bans: Mapping[Pair, Banned], successes: Mapping
     return heapq.nsmallest(MOST_ROWS, pairs, key=lambda pair: (pair[0] not in successes, -bans[pair].since, pair))
 
 
-def _within(targets: Iterable[str], addresses: Iterable[str]) -> dict[str, list[str]]:
+def _within(targets: Collection[str], addresses: Iterable[str]) -> dict[str, list[str]]:
     """Which of `addresses` each target means: itself, or those that lie in the network."""
-    targets = set(targets)
-    lengths: dict[int, set[int]] = {4: set(), 6: set()}
+    known = Targets()
     for target in targets:
-        if "/" in target:
-            network = ip_network(target)
-            lengths[network.version].add(network.prefixlen)
+        known.add(target)
     found: dict[str, list[str]] = {}
     for address in addresses:
-        if address in targets:
-            found.setdefault(address, []).append(address)
-        for length in lengths[6 if ":" in address else 4]:
-            network_text = network_of(address, length, length)
-            if network_text in targets:
-                found.setdefault(network_text, []).append(address)
+        for target in known.around((address,)):
+            if target in targets:
+                found.setdefault(target, []).append(address)
     return found
 
 
@@ -293,8 +286,9 @@ def _tried(
 ) -> dict[Pair, tuple[int, tuple[str, ...]]]:
     """How many attempts there were behind each pair, and the accounts that were tried most."""
     targets = {target for target, _ in pairs}
-    single = [target for target in targets if "/" not in target]
-    within = _within(targets, replay.addresses() if len(single) < len(targets) else single)
+    networks = {target for target in targets if "/" in target}
+    around = replay.addresses_around(networks) if networks else set()
+    within = _within(targets, around | (targets - networks))
     counts: Counter[tuple[str, int, str]] = Counter()
     if within:
         for rows in replay.events_of(span, {address for addresses in within.values() for address in addresses}):

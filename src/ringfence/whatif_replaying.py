@@ -146,14 +146,14 @@ class _Judging:
                 key = address
                 if by_network or ":" in address:
                     key = keys.get(address) or keys.setdefault(address, _network(address, ipv4, ipv6))
+                    address = texts.setdefault(address, address)
                 group = groups.get(key)
                 if group is None:
                     groups[key] = [time, address, number, texts.setdefault(account, account)]
+                elif key is address:
+                    group += (time, group[1], number, texts.setdefault(account, account))
                 else:
-                    shared = group[1]
-                    if address != shared:
-                        shared = texts.setdefault(address, address)
-                    group += (time, shared, number, texts.setdefault(account, account))
+                    group += (time, address, number, texts.setdefault(account, account))
             if len(texts) > _TEXTS:
                 texts.clear()
             done += len(rows)

@@ -53,6 +53,8 @@ class Attempts:
         failures, within, distinct, kinds = threshold
         times, accounts = self._times, self._accounts
         places: Sequence[int] = range(len(times))
+        if len(times) < failures or kinds.isdisjoint(self._seen):
+            return None
         if not kinds.issuperset(self._seen):
             places = [at for at, kind in enumerate(self._kinds) if kind in kinds]
             times, accounts = [times[at] for at in places], [accounts[at] for at in places]

@@ -593,8 +593,8 @@ WHERE id >= :first AND id <= :last AND time >= :since
   AND (:middle IS NULL OR (address >= :middle AND address < ':') = :upper)
 ORDER BY id
 
--- name: every_address
-SELECT address FROM attacker
+-- name: addresses_between
+SELECT address FROM attacker WHERE address >= :low AND address < :high
 
 -- name: events_expected
 SELECT coalesce(sum(attempts + successes), 0) FROM attacker WHERE address IN (SELECT value FROM json_each(:addresses))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from ringfence.ledger.connection import Row
+from ringfence.ledger.cover import text_range
 from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.store import Ledger
 
@@ -105,9 +106,10 @@ class Replay:
             while rows := cursor.fetchmany(PAGE):
                 yield rows
 
-    def addresses(self) -> set[str]:
-        """Every address that is known."""
-        found = {address for (address,) in self._ledger._rows("every_address")}
+    def addresses_around(self, networks: Iterable[str]) -> set[str]:
+        """Every address that is known and lies in one of `networks`; some that do not may be among them."""
         folded = self._ledger._value("folded")
-        found.update(address for address, _ in self._ledger._rows("unfolded_addresses", {"folded": folded}))
+        found = {address for address, _ in self._ledger._rows("unfolded_addresses", {"folded": folded})}
+        for low, high in {text_range(network)[:2] for network in networks}:
+            found.update(address for (address,) in self._ledger._rows("addresses_between", {"low": low, "high": high}))
         return found
