@@ -83,6 +83,8 @@ def naive(job: Job, events: Sequence[Event], text: str) -> set[tuple[str, str]]:
     }
 
 
+WIDE = "[limits]\nipv4_network = 16\nipv6_network = 48\n"
+ALONE = "[limits]\nipv4_network = 32\nipv6_prefix = 128\n"
 ADDRESSES = ["192.0.2.1", "192.0.2.2", "198.51.100.7", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]
 CHANGES: list[tuple[str, str, dict[str, str | None]]] = [
     ("few", EVERY, {"failures": "2"}),
@@ -91,6 +93,7 @@ CHANGES: list[tuple[str, str, dict[str, str | None]]] = [
     ("few", "ssh", {"scope": "all"}),
     ("few", "sip", {"scope": "all", "failures": "5"}),
     ("few", "imap", {"per": "network"}),
+    ("few", EVERY, {"per": "network", "failures": "5"}),
     ("few", "imap", {"per": "account"}),
     ("few", "sip", {"causes": ""}),
     ("few", "ssh", {"count": "accounts"}),
@@ -130,6 +133,7 @@ whitelists = st.lists(
     st.lists(st.sampled_from(CHANGES), min_size=1, max_size=2),
     whitelists,
     st.sampled_from([[], ["198.51.100.7"]]),
+    st.sampled_from([("", ""), ("", ""), (WIDE, WIDE), ("", WIDE), ("", ALONE), (ALONE, ALONE)]),
 )
 def test_the_answer_is_what_two_detectors_say_about_all_events(
     events: list[Event],
@@ -137,6 +141,7 @@ def test_the_answer_is_what_two_detectors_say_about_all_events(
     change: list[tuple[str, str, dict[str, str | None]]],
     whitelist: tuple[Entry, ...],
     listed: list[str],
+    limits: tuple[str, str],
 ) -> None:
     before = SMALL
     try:
@@ -145,7 +150,7 @@ def test_the_answer_is_what_two_detectors_say_about_all_events(
         after = before
         for rule, service, values in change:
             after = set_rule(after, rule, service, values)
-        after = set_whitelist(after, listed)
+        before, after = before + limits[0], set_whitelist(after, listed) + limits[1]
     except SettingsError:
         return  # combinations that no policy may have
     with tempfile.TemporaryDirectory() as folder:

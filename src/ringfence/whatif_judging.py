@@ -165,8 +165,7 @@ class Plan:
         """Those of `known` services whose bans may differ."""
         known = sorted(set(known))
         before, after = self.before, self.after
-        limits = structs.replace(before.limits, harmless=after.limits.harmless)
-        if set(before.whitelist) != set(after.whitelist) or limits != after.limits:
+        if set(before.whitelist) != set(after.whitelist) or not self.same_limits:
             return tuple(known)
         changed = {name for name in known if before.rules_for(name) != after.rules_for(name)}
         if self.closing(changed):
@@ -201,6 +200,12 @@ class Plan:
     def since(self) -> float:
         """The beginning of the period."""
         return self.job.now - self.job.days * DAY
+
+    @property
+    def same_limits(self) -> bool:
+        """Whether both mean the same by a network."""
+        before, after = self.before.limits, self.after.limits
+        return structs.replace(before, harmless=after.harmless) == after
 
     def rules(self, services: Iterable[str]) -> list[Rule]:
         """What holds for any of `services` on any side."""

@@ -1,35 +1,28 @@
 """What if: the recorded events judged once more, as the guard would do it from an empty memory.
 
-Of an address only its first ban counts, and mostly that is found by counting its attempts (`detect.first`); what counting
-can't tell is left to the guard's own detector. What can't change the answer is left out: services whose bans can't
-differ, and addresses with too few attempts for any rule. A test compares the answer with two detectors that judge
+Of an address only its first ban counts, and mostly that is found by counting its attempts (`whatif_counting`); what
+counting can't tell is left to the guard's own detector. What can't change the answer is left out: services whose bans
+can't differ, and addresses with too few attempts for any rule. A test compares the answer with two detectors that judge
 everything.
 """
 
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from ringfence.detect.address import network_of
 from ringfence.detect.detector import Detector
-from ringfence.detect.first import Attempts, First, Unclear
-from ringfence.errors import SettingsError
 from ringfence.ledger import Ledger
 from ringfence.ledger.connection import Row
 from ringfence.ledger.replay import Context, Replay, Span
-from ringfence.model import EVERY, Event
-from ringfence.whatif_judging import Banned, Judged, Plan, Task
+from ringfence.model import Event
+from ringfence.whatif_counting import ATTEMPT, Counting, Flat, attempts_in
+from ringfence.whatif_judging import Judged, Plan, Task
 
 Progress = Callable[[float], None]
-Flat = list[Any]
-"""Attempts in their order, four values each: time, address, context, account. There may be a million of them."""
-
-_ATTEMPT = 4
 _READING, _COUNTING = 0.7, 0.9
 """How much of the work is done after reading, and after counting, where addresses are judged one after the other."""
 _STEP = 1_000
@@ -69,19 +62,10 @@ class _Judging:
         self._good = {number: each for number, each in contexts.items() if not each.failed}
         self._all = len(self._failing) + len(self._good) == len(contexts)
         self._allow = {side: plan.allow(plan.policy(side)) for side in task.sides}
-        self._first = {
-            (side, service): First(plan.policy(side).rules_for(service), self._kinds(service))
-            for side in task.sides
-            for service in self._services
-        }
         rules = plan.rules(self._services)
         self._by_network = any(rule.per == "network" for rule in rules)
-        self._closing = plan.closing(self._services)
         self._least = min((rule.failures for rule in rules if rule.failures), default=1)
         self._judged = Judged(bans={side: {} for side in task.sides}, successes={}, events=0)
-
-    def _kinds(self, service: str) -> dict[int, tuple[str, bool]]:
-        return {number: (each.cause, each.proven) for number, each in self._failing.items() if each.service == service}
 
     def run(self) -> Judged:
         """All of it."""
@@ -163,60 +147,18 @@ class _Judging:
 
     def _counted(self, groups: dict[str, Flat]) -> dict[str, list[Flat]]:
         """Count where that is enough; returns, for each side, what is left to the detector."""
+        counting = Counting(self._plan, self._task.sides, self._failing)
+        self._judged.bans = counting.bans
         left: dict[str, list[Flat]] = {side: [] for side in self._task.sides}
         total = len(groups)
         while groups:
             key, rows = groups.popitem()
-            if len(rows) >= _ATTEMPT * self._least:
-                for service, part in self._parts(rows):
-                    attempts = Attempts(part[0::_ATTEMPT], part[2::_ATTEMPT], part[3::_ATTEMPT])
-                    for side, parts in left.items():
-                        if not (service and self._told(side, key, service, attempts, part)):
-                            parts.append(part)
+            if len(rows) >= ATTEMPT * self._least:
+                for side, part in counting.count(key, rows):
+                    left[side].append(part)
             if len(groups) % _STEP == 0:
                 self._progress(_COUNTING - (_COUNTING - _READING) * len(groups) / total)
         return left
-
-    def _parts(self, rows: Flat) -> Iterator[tuple[str, Flat]]:
-        """The attempts at each service, as far as they are judged independently; "": at several together.
-
-        A ban of one service does not concern others, unless it may be one of everything.
-        """
-        services = {self._failing[number].service for number in set(rows[2::_ATTEMPT])}
-        if self._by_network or (len(services) > 1 and services & self._closing):
-            yield "", rows
-        elif len(services) == 1:
-            yield services.pop(), rows
-        else:
-            parts: dict[str, Flat] = {service: [] for service in services}
-            for attempt in _attempts(rows):
-                parts[self._failing[attempt[2]].service] += attempt
-            yield from parts.items()
-
-    def _told(self, side: str, key: str, service: str, attempts: Attempts, part: Flat) -> bool:
-        """Whether counting tells the first ban on that side; then it is taken down."""
-        try:
-            found = self._first[side, service].ban(attempts)
-        except Unclear:
-            return False
-        if found is None:
-            return True  # Whom the whitelist covers or what is counted apart has no more attempts than all together.
-        if self._is_special(side, key, service):
-            return False
-        at, rule = found
-        time, address, _, _ = part[_ATTEMPT * at : _ATTEMPT * (at + 1)]
-        closed = EVERY if rule.scope == "all" else service
-        self._judged.bans[side][key, closed] = Banned(rule.name, time, time + rule.ban, address)
-        return True
-
-    def _is_special(self, side: str, key: str, service: str) -> bool:
-        """Whether the whitelist may protect somebody at `key`, or it is not what that side counts as one address."""
-        if ":" in key and not key.endswith(f"/{self._plan.policy(side).limits.ipv6_prefix}"):
-            return True
-        try:
-            return self._allow[side].covers_network(key, service, -math.inf) is not None
-        except SettingsError:
-            return True
 
     def _detected(self, side: str, parts: list[Flat]) -> None:
         """Let the detector judge what is left of one side."""
@@ -224,19 +166,15 @@ class _Judging:
         for number, part in enumerate(parts):
             if fed >= _FRESH:
                 detector, fed = self._detector(side), 0
-            for begin in range(0, len(part), _PIECE * _ATTEMPT):
-                piece = part[begin : begin + _PIECE * _ATTEMPT]
+            for begin in range(0, len(part), _PIECE * ATTEMPT):
+                piece = part[begin : begin + _PIECE * ATTEMPT]
                 events = [
                     _event(time, address, account, self._failing[kind])
-                    for time, address, kind, account in _attempts(piece)
+                    for time, address, kind, account in attempts_in(piece)
                 ]
                 self._judged.ban(side, detector.feed(events))
                 fed += len(events)
             self._progress(_COUNTING + (1 - _COUNTING) * number / len(parts))
-
-
-def _attempts(rows: Flat) -> Iterator[Row]:
-    return zip(*(rows[at::_ATTEMPT] for at in range(_ATTEMPT)), strict=True)
 
 
 def _event(time: float, address: str, account: str, context: Context) -> Event:

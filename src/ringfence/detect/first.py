@@ -1,4 +1,4 @@
-"""The first ban of one address (or IPv6 prefix) at one service, found by counting alone.
+"""The first ban of one address (or network) at one service, found by counting alone.
 
 For judging a million recorded attempts once more, where only the first ban of each is asked for: what the detector
 would say first, in a tenth of its time, for nothing need be remembered when all attempts are there. What counting can't
@@ -28,7 +28,7 @@ class Threshold(NamedTuple):
 
 
 class Attempts:
-    """All failed attempts of one address at one service as they were recorded, in columns.
+    """All failed attempts of one address (or network) at one service as they were recorded, in columns.
 
     A kind is the number of a cause, proven or not. What one policy asked of them is known when the other one asks.
     """
@@ -66,13 +66,14 @@ class Attempts:
 
 
 class First:
-    """The rules of one service, all of which count by address; `kinds` are those of attempts there: (cause, proven)."""
+    """The rules of a service that count together what comes from one address or network; `kinds`: (cause, proven)."""
 
     def __init__(self, rules: Iterable[Rule], kinds: Mapping[int, tuple[str, bool]]) -> None:
         blocking = [rule for rule in rules if "block" in rule.actions]
         counting = [(rule, rule.failures) for rule in blocking if rule.failures is not None]
-        # Of rules that fire together, that of the shortest ban is told first; whoever counts bans comes after them.
-        counting.sort(key=lambda each: each[0].ban)
+        # Of rules that fire together the shortest ban is told first, of those by address before those by network; rules
+        # that count bans come after them.
+        counting.sort(key=lambda each: (each[0].per == "network", each[0].ban))
         self._rules = [
             (Threshold(failures, rule.within, rule.count == "accounts", _counted(rule, kinds)), rule)
             for rule, failures in counting
@@ -84,7 +85,7 @@ class First:
 
         Raises Unclear where attempts came late, or where bans of the service and of everything may both be had.
         """
-        if not attempts.ordered:
+        if self._rules and not attempts.ordered:
             raise Unclear
         fired = [(at, rule) for threshold, rule in self._rules if (at := attempts.reached(threshold)) is not None]
         if not fired:
