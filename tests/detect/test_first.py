@@ -36,7 +36,7 @@ def judged(policy: Policy, events: list[Event]) -> tuple[int, str] | None:
 def several(least: int, most: int, **more: object) -> st.SearchStrategy[list[Rule]]:
     """Rules whose names are their places."""
     fields: dict[str, st.SearchStrategy[object]] = {
-        "within": st.sampled_from([0.5, 3.0, 10.5, 60.0]),
+        "within": st.sampled_from([5.0, 10.0, 30.0, 60.0]),
         "ban": st.sampled_from([10.0, 20.0, 1000.0, FOREVER]),
         "actions": st.sampled_from([("block",), ("block",), ("block", "mail"), ("mail",), ()]),
         "scope": st.sampled_from(["service", "service", "service", "service", "all"]),
@@ -49,32 +49,39 @@ def several(least: int, most: int, **more: object) -> st.SearchStrategy[list[Rul
 counting = several(
     1,
     4,
-    failures=st.integers(1, 6) | st.integers(20, 40),
+    failures=st.sampled_from([2, 3, 3, 3, 4, 5, 35]),
     count=st.sampled_from(["attempts", "accounts"]),
-    causes=st.sampled_from([(), (), ("!probe",), ("probe",)]),
-    proven=st.booleans(),
+    causes=st.sampled_from([(), (), (), (), ("!probe",), ("probe",)]),
+    proven=st.sampled_from([False, False, False, True]),
     enabled=st.sampled_from([True, True, True, False]),
 )
 repeating = several(0, 2, bans=st.integers(1, 2))
-attempts = st.lists(
-    st.tuples(
-        st.sampled_from([0.0, 0.0, 0.1, 0.5, 1.0, 3.0, 3.5, 60.0]),
-        st.sampled_from(["root", "anna", "bob", "eve", "ina", "otto", ""]),
-        st.sampled_from(["password", "password", "probe"]),
-        st.sampled_from([True, True, False]),
-    ),
-    max_size=120,
-)
+
+
+def tries(*gaps: float) -> st.SearchStrategy[list[tuple[float, str, str, bool]]]:
+    """Attempts so many seconds after each other, to several accounts."""
+    one = st.tuples(
+        st.sampled_from(gaps),
+        st.sampled_from(["root", "root", "anna", "anna", "bob", "eve", "ina", ""]),
+        st.sampled_from(["password", "password", "password", "probe"]),
+        st.sampled_from([True, True, True, False]),
+    )
+    return st.lists(one, min_size=3, max_size=80)
 
 
 @settings(max_examples=500, deadline=None)
-@given(counting, repeating, attempts, st.sampled_from([0.0, 1_800_000_000.123]))
+@given(
+    counting,
+    repeating,
+    tries(0.0, 0.1, 0.5, 1.0) | tries(1.0, 2.0, 2.5, 5.0) | tries(3.0, 5.0, 10.0, 30.0),
+    st.sampled_from([0.0, 1_800_000_000.123]),
+)
 def test_the_first_ban_is_the_detectors(
-    some: list[Rule], others: list[Rule], tries: list[tuple[float, str, str, bool]], begin: float
+    some: list[Rule], others: list[Rule], attack: list[tuple[float, str, str, bool]], begin: float
 ) -> None:
     rules = [rule_named(each, f"rule{place}") for place, each in enumerate([*some, *others])]
     events, time = [], begin
-    for gap, account, cause, proven in tries:
+    for gap, account, cause, proven in attack:
         time += gap
         events.append(event(time, account=account, cause=cause, proven=proven))
     expected = judged(policy(*rules), events)
@@ -87,6 +94,27 @@ def test_the_first_ban_is_the_detectors(
 
 def rule_named(rule: Rule, name: str) -> Rule:
     return Rule(**{field: getattr(rule, field) for field in Rule.__struct_fields__ if field != "name"}, name=name)
+
+
+@pytest.mark.parametrize(
+    ("rules", "attack", "first"),
+    [
+        ([rule("a", 2, within=10)], [(0, "x"), (10, "x")], (1, "a")),
+        ([rule("a", 2, within=10)], [(0, "x"), (10.5, "x")], None),
+        ([rule("a", 2, within=10, count="accounts")], [(0, "x"), (10, "y")], (1, "a")),
+        ([rule("a", 2, within=10, count="accounts")], [(0, "x"), (10.5, "y")], None),
+        ([rule("a", 2, within=10, count="accounts")], [(0, "x"), (8, "x"), (15, "y")], (2, "a")),
+        ([rule("a", 3, within=10, count="accounts")], [(0, "x"), (1, "y"), (2, "x"), (11.5, "z")], None),
+        ([rule("a", 3, within=10, count="accounts")], [(0, "x"), (1, "y"), (2, "z")], (2, "a")),
+        ([rule("a", 3, within=10, count="accounts")], [(0, "x"), (1, "y"), (2, ""), (3, "z")], (3, "a")),
+        ([rule("long", 2, ban=60), rule("short", 2, ban=20)], [(0, "x"), (1, "x")], (1, "short")),
+    ],
+)
+def test_each_boundary_is_where_the_detector_has_it(
+    rules: list[Rule], attack: list[tuple[float, str]], first: tuple[int, str] | None
+) -> None:
+    events = [event(time, account=account) for time, account in attack]
+    assert counted(policy(*rules), events) == judged(policy(*rules), events) == first
 
 
 def test_attempts_that_came_late_are_left_to_the_detector() -> None:
