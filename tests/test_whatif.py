@@ -23,7 +23,7 @@ from ringfence.ledger import Ledger
 from ringfence.model import EVERY, FOREVER, AllowEntry, Event
 from ringfence.policy import default_policy_text, load_policy
 from ringfence.policy_draft import add_rule, set_rule, set_whitelist
-from ringfence.whatif import Entry, Job, Result, what_if
+from ringfence.whatif import Entry, Job, Result, Row, what_if
 from ringfence.whatif_judging import Plan, compare, merged
 from ringfence.whatif_replaying import judge
 
@@ -72,17 +72,21 @@ def asked(job: Job) -> Result:
     return compare(plan, merged(tasks, [judge(plan, task) for task in tasks]))
 
 
-def naive(job: Job, events: Sequence[Event], text: str) -> set[tuple[str, str]]:
-    """Everything judged, nothing left out."""
+def naive(job: Job, events: Sequence[Event], text: str) -> dict[tuple[str, str], tuple[object, ...]]:
+    """Everything judged, nothing left out: the first ban of each, by which rule, since when, until when, by whom."""
     policy = load_policy(text)
     fixed = [AllowEntry(target=target) for target in policy.whitelist]
     detector = Detector(policy, AllowList([*fixed, *(entry.allowed() for entry in job.whitelist)]))
-    verdicts = detector.feed([each for each in events if each.time >= job.now - job.days * 86_400])
-    return {
-        (each.target, EVERY if each.scope == "all" else each.service) for each in verdicts if "block" in each.actions
-    }
+    bans: dict[tuple[str, str], tuple[object, ...]] = {}
+    for each in detector.feed([each for each in events if each.time >= job.now - job.days * 86_400]):
+        if "block" in each.actions:
+            pair = (each.target, EVERY if each.scope == "all" else each.service)
+            bans.setdefault(pair, (each.rule, each.time, each.until, each.address))
+    return bans
 
 
+WIDE = "[limits]\nipv4_network = 16\nipv6_network = 48\n"
+ALONE = "[limits]\nipv4_network = 32\nipv6_prefix = 128\n"
 ADDRESSES = ["192.0.2.1", "192.0.2.2", "198.51.100.7", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]
 CHANGES: list[tuple[str, str, dict[str, str | None]]] = [
     ("few", EVERY, {"failures": "2"}),
@@ -91,6 +95,7 @@ CHANGES: list[tuple[str, str, dict[str, str | None]]] = [
     ("few", "ssh", {"scope": "all"}),
     ("few", "sip", {"scope": "all", "failures": "5"}),
     ("few", "imap", {"per": "network"}),
+    ("few", EVERY, {"per": "network", "failures": "5"}),
     ("few", "imap", {"per": "account"}),
     ("few", "sip", {"causes": ""}),
     ("few", "ssh", {"count": "accounts"}),
@@ -130,6 +135,7 @@ whitelists = st.lists(
     st.lists(st.sampled_from(CHANGES), min_size=1, max_size=2),
     whitelists,
     st.sampled_from([[], ["198.51.100.7"]]),
+    st.sampled_from([("", ""), ("", ""), (WIDE, WIDE), ("", WIDE), ("", ALONE), (ALONE, ALONE)]),
 )
 def test_the_answer_is_what_two_detectors_say_about_all_events(
     events: list[Event],
@@ -137,6 +143,7 @@ def test_the_answer_is_what_two_detectors_say_about_all_events(
     change: list[tuple[str, str, dict[str, str | None]]],
     whitelist: tuple[Entry, ...],
     listed: list[str],
+    limits: tuple[str, str],
 ) -> None:
     before = SMALL
     try:
@@ -145,17 +152,22 @@ def test_the_answer_is_what_two_detectors_say_about_all_events(
         after = before
         for rule, service, values in change:
             after = set_rule(after, rule, service, values)
-        after = set_whitelist(after, listed)
+        before, after = before + limits[0], set_whitelist(after, listed) + limits[1]
     except SettingsError:
         return  # combinations that no policy may have
     with tempfile.TemporaryDirectory() as folder:
         question = job(Path(folder), events, before, after, whitelist=whitelist)
         answer = asked(question)
     old, new = naive(question, events, before), naive(question, events, after)
-    assert {(row.target, row.service) for row in answer.added} == new - old
-    assert {(row.target, row.service) for row in answer.removed} == old - new
-    assert answer.added_total == len(new - old)
-    assert answer.removed_total == len(old - new)
+    assert told(answer.added) == {pair: new[pair] for pair in new.keys() - old.keys()}
+    assert told(answer.removed) == {pair: old[pair] for pair in old.keys() - new.keys()}
+    assert answer.added_total == len(answer.added)
+    assert answer.removed_total == len(answer.removed)
+
+
+def told(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[object, ...]]:
+    """Rows as `naive` has them."""
+    return {(row.target, row.service): (row.rule, row.since, row.until, row.address) for row in rows}
 
 
 @pytest.mark.parametrize(("closing", "later"), [("ssh", "sip"), ("sip", "ssh")])
@@ -168,7 +180,7 @@ def test_a_ban_of_everything_stands_in_the_way_of_later_ones(tmp_path: Path, clo
     tries += [event(200 + time, "192.0.2.2", service=later) for time in range(2)]
     question = job(tmp_path, tries, before, after)
     answer = asked(question)
-    assert naive(question, tries, after) == {("192.0.2.1", EVERY), ("192.0.2.2", later)}
+    assert set(naive(question, tries, after)) == {("192.0.2.1", EVERY), ("192.0.2.2", later)}
     assert [(row.target, row.service) for row in answer.added] == [("192.0.2.2", later)]
     assert answer.removed == ()
 

@@ -6,17 +6,16 @@ import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from ringfence.detect.address import network_of
 from ringfence.detect.allow import AllowList
 from ringfence.errors import SettingsError
 from ringfence.ledger import Ledger
-from ringfence.ledger.replay import Context, Replay, Span
+from ringfence.ledger.cover import Targets
+from ringfence.ledger.replay import Context, Half, Replay, Span
 from ringfence.model import EVERY, FOREVER, AllowEntry, Policy, Rule, Verdict
 from ringfence.policy import load_policy
 from ringfence.whitelist import POLICY
@@ -25,7 +24,7 @@ MOST_ROWS = 1_000
 MOST_DAYS = 30
 FEW_ACCOUNTS = 5
 MOST_AT_ONCE = 2_000_000
-"""Events that may be kept in memory by both processes together, some 120 bytes each."""
+"""Events that may be kept in memory by both processes together, some 100 bytes each."""
 DAY = 86_400.0
 
 Pair = tuple[str, str]
@@ -121,7 +120,7 @@ class Task(NamedTuple):
     """A part of the work: these sides ("before", "after"), for one half of the addresses or for all (None)."""
 
     sides: tuple[str, ...]
-    half: int | None
+    half: Half | None
 
 
 class Judged(Struct):
@@ -166,8 +165,7 @@ class Plan:
         """Those of `known` services whose bans may differ."""
         known = sorted(set(known))
         before, after = self.before, self.after
-        limits = structs.replace(before.limits, harmless=after.limits.harmless)
-        if set(before.whitelist) != set(after.whitelist) or limits != after.limits:
+        if set(before.whitelist) != set(after.whitelist) or not self.same_limits:
             return tuple(known)
         changed = {name for name in known if before.rules_for(name) != after.rules_for(name)}
         if self.closing(changed):
@@ -184,23 +182,30 @@ class Plan:
 
         Addresses (with their networks, where these count) are judged independently of each other, unless a rule counts
         by account; so each part can take half of them, for both sides, and go through them one after the other, which
-        is twice as fast as through all of them at once. That takes memory for each event, so it has a limit.
+        is five times as fast as through all of them at once. That takes memory for each event, so it has a limit.
         """
         with closing(Ledger.open_reader(Path(self.job.ledger))) as ledger:
             replay = Replay(ledger)
             known = {context.service for context in replay.contexts().values()}
             span = replay.span(self.since)
+            halves = replay.halves(span)
         if not self.judged(known):
             return []
         by_account = any(rule.per == "account" for rule in self.rules(self.judged(known)))
         if by_account or span.last - span.first >= MOST_AT_ONCE:
             return [Task(("before",), None), Task(("after",), None)]
-        return [Task(("before", "after"), 0), Task(("before", "after"), 1)]
+        return [Task(("before", "after"), half) for half in halves]
 
     @property
     def since(self) -> float:
         """The beginning of the period."""
         return self.job.now - self.job.days * DAY
+
+    @property
+    def same_limits(self) -> bool:
+        """Whether both mean the same by a network."""
+        before, after = self.before.limits, self.after.limits
+        return structs.replace(before, harmless=after.harmless) == after
 
     def rules(self, services: Iterable[str]) -> list[Rule]:
         """What holds for any of `services` on any side."""
@@ -262,22 +267,16 @@ def _best(pairs: Iterable[Pair], bans: Mapping[Pair, Banned], successes: Mapping
     return heapq.nsmallest(MOST_ROWS, pairs, key=lambda pair: (pair[0] not in successes, -bans[pair].since, pair))
 
 
-def _within(targets: Iterable[str], addresses: Iterable[str]) -> dict[str, list[str]]:
+def _within(targets: Collection[str], addresses: Iterable[str]) -> dict[str, list[str]]:
     """Which of `addresses` each target means: itself, or those that lie in the network."""
-    targets = set(targets)
-    lengths: dict[int, set[int]] = {4: set(), 6: set()}
+    known = Targets()
     for target in targets:
-        if "/" in target:
-            network = ip_network(target)
-            lengths[network.version].add(network.prefixlen)
+        known.add(target)
     found: dict[str, list[str]] = {}
     for address in addresses:
-        if address in targets:
-            found.setdefault(address, []).append(address)
-        for length in lengths[6 if ":" in address else 4]:
-            network_text = network_of(address, length, length)
-            if network_text in targets:
-                found.setdefault(network_text, []).append(address)
+        for target in known.around((address,)):
+            if target in targets:
+                found.setdefault(target, []).append(address)
     return found
 
 
@@ -292,8 +291,9 @@ def _tried(
 ) -> dict[Pair, tuple[int, tuple[str, ...]]]:
     """How many attempts there were behind each pair, and the accounts that were tried most."""
     targets = {target for target, _ in pairs}
-    single = [target for target in targets if "/" not in target]
-    within = _within(targets, replay.addresses() if len(single) < len(targets) else single)
+    networks = {target for target in targets if "/" in target}
+    around = replay.addresses_around(networks) if networks else set()
+    within = _within(targets, around | (targets - networks))
     counts: Counter[tuple[str, int, str]] = Counter()
     if within:
         for rows in replay.events_of(span, {address for addresses in within.values() for address in addresses}):

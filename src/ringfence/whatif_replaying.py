@@ -1,14 +1,15 @@
-"""What if: the recorded events judged once more, by the guard's own detector, from an empty memory.
+"""What if: the recorded events judged once more, as the guard would do it from an empty memory.
 
-What can't change the answer is left out: services whose bans can't differ, addresses whose attempts are too few or too
-far apart for any rule, and what somebody does who is banned already. A test compares the answer with two detectors that
-judge everything.
+Of an address only its first ban counts, and mostly that is found by counting its attempts (`whatif_counting`); what
+counting can't tell is left to the guard's own detector. What can't change the answer is left out: services whose bans
+can't differ, and addresses with too few attempts for any rule. A test compares the answer with two detectors that judge
+everything.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,18 +18,17 @@ from ringfence.detect.detector import Detector
 from ringfence.ledger import Ledger
 from ringfence.ledger.connection import Row
 from ringfence.ledger.replay import Context, Replay, Span
-from ringfence.model import Event, Rule
-from ringfence.whatif_judging import Judged, Pair, Plan, Task
+from ringfence.model import Event
+from ringfence.whatif_counting import ATTEMPT, Counting, Flat, attempts_in
+from ringfence.whatif_judging import Judged, Plan, Task
 
 Progress = Callable[[float], None]
-
-_READING = 0.4
-"""The share of the work that is reading, where addresses are judged one after the other."""
-_WAVE = 500
-"""Units that are judged at the same time."""
-_PIECE = 32
-_NAMES = 100_000
-_FRESH = 100_000
+_READING, _COUNTING = 0.7, 0.9
+"""How much of the work is done after reading, and after counting, where addresses are judged one after the other."""
+_STEP = 1_000
+_PIECE = 10_000
+_TEXTS = 100_000
+_FRESH = 20_000
 """Events after which a new detector takes over, so that there is little to remember: addresses are done for good."""
 
 
@@ -64,7 +64,6 @@ class _Judging:
         self._allow = {side: plan.allow(plan.policy(side)) for side in task.sides}
         rules = plan.rules(self._services)
         self._by_network = any(rule.per == "network" for rule in rules)
-        self._closing = plan.closing(self._services)
         self._least = min((rule.failures for rule in rules if rule.failures), default=1)
         self._judged = Judged(bans={side: {} for side in task.sides}, successes={}, events=0)
 
@@ -73,7 +72,8 @@ class _Judging:
         if self._task.half is None:
             self._in_order_of_time()
         else:
-            self._address_by_address(self._gathered())
+            for side, parts in self._counted(self._gathered()).items():
+                self._detected(side, parts)
         return self._judged
 
     def _detector(self, side: str) -> Detector:
@@ -110,16 +110,16 @@ class _Judging:
             done += len(rows)
             self._progress(done / self._size)
 
-    def _gathered(self) -> dict[str, list[Row]]:
+    def _gathered(self) -> dict[str, Flat]:
         """The attempts of each address, or of each network where that counts together, in their order."""
-        groups: dict[str, list[Row]] = {}
+        groups: dict[str, Flat] = {}
         keys: dict[str, str] = {}
-        policies = (self._plan.before, self._plan.after)
-        ipv6 = min(min(policy.limits.ipv6_prefix, policy.limits.ipv6_network) for policy in policies)
-        by_network = self._by_network
-        ipv4 = min(policy.limits.ipv4_network for policy in policies) if by_network else 32
-        done, good, kept = 0, self._good, 0
-        names: dict[str, str] = {}
+        texts: dict[str, str] = {}
+        limits = (self._plan.before.limits, self._plan.after.limits)
+        by_network, good = self._by_network, self._good
+        ipv6 = min(min(each.ipv6_prefix, each.ipv6_network) if by_network else each.ipv6_prefix for each in limits)
+        ipv4 = min(each.ipv4_network for each in limits) if by_network else 32
+        done, kept = 0, 0
         # A million rows pass this loop while somebody waits; texts that many of them share are kept once.
         for rows in self._rows():
             for time, address, number, account in rows:
@@ -129,107 +129,52 @@ class _Judging:
                 kept += 1
                 key = address
                 if by_network or ":" in address:
-                    known = keys.get(address)
-                    key = known or keys.setdefault(address, _network(address, ipv4, ipv6))
-                account = names.setdefault(account, account)
+                    key = keys.get(address) or keys.setdefault(address, _network(address, ipv4, ipv6))
+                    address = texts.setdefault(address, address)
                 group = groups.get(key)
                 if group is None:
-                    groups[key] = [(time, address, number, account)]
-                elif key == address:
-                    group.append((time, group[0][1], number, account))
+                    groups[key] = [time, address, number, texts.setdefault(account, account)]
+                elif key is address:
+                    group += (time, group[1], number, texts.setdefault(account, account))
                 else:
-                    group.append((time, address, number, account))
-            if len(names) > _NAMES:
-                names.clear()
+                    group += (time, address, number, texts.setdefault(account, account))
+            if len(texts) > _TEXTS:
+                texts.clear()
             done += len(rows)
             self._progress(min(1.0, 2 * done / self._size) * _READING)
         self._judged.events += kept
         return groups
 
-    def _address_by_address(self, groups: dict[str, list[Row]]) -> None:
-        """One side after the other, some groups at a time, each only as far as it can tell something new."""
-        units = [unit for key, rows in groups.items() for unit in self._units(key, rows)]
-        groups.clear()
-        total = max(1, len(units) * len(self._task.sides))
-        done = 0
-        for side in self._task.sides:
-            bounds = {service: _bounds(self._plan.policy(side).rules_for(service)) for service in self._services}
-            detector, fed = self._detector(side), 0
-            for begin in range(0, len(units), _WAVE):
-                wave = [unit for unit in units[begin : begin + _WAVE] if unit.may_fire(bounds)]
-                fed += self._wave(side, detector, wave)
-                if fed >= _FRESH:
-                    detector, fed = self._detector(side), 0
-                done += len(units[begin : begin + _WAVE])
-                self._progress(_READING + (1 - _READING) * done / total)
+    def _counted(self, groups: dict[str, Flat]) -> dict[str, list[Flat]]:
+        """Count where that is enough; returns, for each side, what is left to the detector."""
+        counting = Counting(self._plan, self._task.sides, self._failing)
+        self._judged.bans = counting.bans
+        left: dict[str, list[Flat]] = {side: [] for side in self._task.sides}
+        total = len(groups)
+        while groups:
+            key, rows = groups.popitem()
+            if len(rows) >= ATTEMPT * self._least:
+                for side, part in counting.count(key, rows):
+                    left[side].append(part)
+            if len(groups) % _STEP == 0:
+                self._progress(_COUNTING - (_COUNTING - _READING) * len(groups) / total)
+        return left
 
-    def _wave(self, side: str, detector: Detector, units: list[_Unit]) -> int:
-        """Feed units until they are at their end or banned: in growing pieces, as most are banned early. How many."""
-        failing, bans = self._failing, self._judged.bans[side]
-        fed, at, piece = 0, 0, _PIECE
-        while units:
-            events: list[Event] = []
-            for unit in units:
-                for time, address, number, account in unit.rows[at : at + piece]:
-                    service, _, cause, proven = failing[number]
-                    events.append(Event(time, address, service, account, True, cause, "", proven, "", "", 0, ""))
-            self._judged.ban(side, detector.feed(events))
-            fed += len(events)
-            at, piece = at + piece, piece * 2
-            units = [unit for unit in units if len(unit.rows) > at and unit.pair not in bans]
-        return fed
-
-    def _units(self, key: str, rows: list[Row]) -> list[_Unit]:
-        """What can be judged by itself.
-
-        An IPv4 address at one service is only ever banned from that, unless networks count or a rule of a service that
-        it tried closes everything; so what comes after its first ban tells nothing new.
-        """
-        if len(rows) < self._least:
-            return []
-        services = {self._failing[number].service for number in {row[2] for row in rows}}
-        if self._by_network or ":" in key or services & self._closing:
-            return [_Unit(rows, services, None)]
-        if len(services) == 1:
-            return [_Unit(rows, services, (key, services.copy().pop()))]
-        parts: dict[str, list[Row]] = {service: [] for service in services}
-        for row in rows:
-            parts[self._failing[row[2]].service].append(row)
-        return [_Unit(part, {service}, (key, service)) for service, part in parts.items()]
-
-
-class _Unit:
-    """Attempts that are judged together, in their order; `pair` is the only ban there can be, where that is known."""
-
-    __slots__ = ("pair", "rows", "services")
-
-    def __init__(self, rows: list[Row], services: set[str], pair: Pair | None) -> None:
-        self.rows = rows
-        self.services = services
-        self.pair = pair
-
-    def may_fire(self, bounds: Mapping[str, list[tuple[int, float]]]) -> bool:
-        """Whether enough attempts lie close enough together for any rule, whatever else that asks for."""
-        rows = self.rows
-        needed = {bound for service in self.services for bound in bounds[service] if bound[0] <= len(rows)}
-        if not needed:
-            return False
-        times = sorted([row[0] for row in rows])
-        return any(
-            later - earlier <= within
-            for count, within in needed
-            for earlier, later in zip(times, times[count - 1 :], strict=False)
-        )
-
-
-def _bounds(rules: Iterable[Rule]) -> list[tuple[int, float]]:
-    """(attempts, seconds) without which none of `rules` bans; what another one implies is left out."""
-    every = sorted({(rule.failures, rule.within) for rule in rules if rule.failures and "block" in rule.actions})
-    kept: list[tuple[int, float]] = []
-    for failures, within in every:
-        if all(within > known for _, known in kept):
-            kept.append((failures, within))
-    return kept
+    def _detected(self, side: str, parts: list[Flat]) -> None:
+        """Let the detector judge what is left of one side."""
+        detector, fed = self._detector(side), 0
+        for number, part in enumerate(parts):
+            if fed >= _FRESH:
+                detector, fed = self._detector(side), 0
+            for begin in range(0, len(part), _PIECE * ATTEMPT):
+                piece = part[begin : begin + _PIECE * ATTEMPT]
+                events = [
+                    _event(time, address, account, self._failing[kind])
+                    for time, address, kind, account in attempts_in(piece)
+                ]
+                self._judged.ban(side, detector.feed(events))
+                fed += len(events)
+            self._progress(_COUNTING + (1 - _COUNTING) * number / len(parts))
 
 
 def _event(time: float, address: str, account: str, context: Context) -> Event:

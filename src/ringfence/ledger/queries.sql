@@ -596,34 +596,20 @@ UPDATE trial SET ended = ?2, outcome = ?3 WHERE id = ?1 AND ended IS NULL RETURN
 -- name: contexts
 SELECT id, service, failed, cause, proven FROM context
 
--- The second character is the same for all of an IPv4 /8 or an IPv6 /16.
+-- name: addresses_of
+SELECT address FROM event WHERE id IN (SELECT value FROM json_each(:events))
 
--- name: replay_all
+-- Addresses that begin with ":" go with the lower half: so does "0:", which is the same network.
+
+-- name: replay
 SELECT time, address, context, account FROM event
 WHERE id >= :first AND id <= :last AND time >= :since
+  AND (:contexts IS NULL OR context IN (SELECT value FROM json_each(:contexts)))
+  AND (:middle IS NULL OR (address >= :middle AND address < ':') = :upper)
 ORDER BY id
 
--- name: replay_some
-SELECT time, address, context, account FROM event
-WHERE id >= :first AND id <= :last AND time >= :since
-  AND context IN (SELECT value FROM json_each(:contexts))
-ORDER BY id
-
--- name: replay_all_half
-SELECT time, address, context, account FROM event
-WHERE id >= :first AND id <= :last AND time >= :since
-  AND coalesce(unicode(substr(address, 2, 1)), 0) & 1 = :half
-ORDER BY id
-
--- name: replay_some_half
-SELECT time, address, context, account FROM event
-WHERE id >= :first AND id <= :last AND time >= :since
-  AND context IN (SELECT value FROM json_each(:contexts))
-  AND coalesce(unicode(substr(address, 2, 1)), 0) & 1 = :half
-ORDER BY id
-
--- name: every_address
-SELECT address FROM attacker
+-- name: addresses_between
+SELECT address FROM attacker WHERE address >= :low AND address < :high
 
 -- name: events_expected
 SELECT coalesce(sum(attempts + successes), 0) FROM attacker WHERE address IN (SELECT value FROM json_each(:addresses))

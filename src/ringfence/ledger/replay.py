@@ -7,21 +7,20 @@ told once, by number (`contexts`).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
-from typing import Final, NamedTuple
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from ringfence.ledger.connection import Row
+from ringfence.ledger.cover import text_range
 from ringfence.ledger.sql import QUERIES
 from ringfence.ledger.store import Ledger
 
 PAGE = 10_000
 _WALK = 4
 """How many events are looked through in the time in which one is followed to the one before it."""
-_REPLAYS: Final = {
-    (False, False): "replay_all", (True, False): "replay_some",
-    (False, True): "replay_all_half", (True, True): "replay_some_half",
-}  # fmt: skip
-"""The statement by whether only some kinds of events, and only half of the addresses, are wanted."""
+_SAMPLES = 1_000
+"""Events whose addresses tell where the middle is."""
 
 
 class Context(NamedTuple):
@@ -39,6 +38,13 @@ class Span(NamedTuple):
     first: int
     last: int
     since: float
+
+
+class Half(NamedTuple):
+    """About half of the events: those of addresses from `middle` on (`upper`) or of the others."""
+
+    middle: str
+    upper: bool
 
 
 class Replay:
@@ -61,18 +67,29 @@ class Replay:
             for number, service, failed, cause, proven in rows
         }
 
-    def rows(self, span: Span, contexts: Collection[int] | None = None, half: int | None = None) -> Iterator[list[Row]]:
-        """Pages of (time, address, context, account), in the order of recording; None: of every kind.
+    def halves(self, span: Span) -> tuple[Half, Half]:
+        """Two halves that cut no network: all of an IPv4 /8 or an IPv6 /16 are in the same."""
+        numbers = range(span.first, span.last + 1, max(1, (span.last - span.first) // _SAMPLES))
+        rows = self._ledger._rows("addresses_of", {"events": json.dumps(list(numbers))})
+        addresses = sorted(address for (address,) in rows if "1" <= address[:1] <= "9")
+        median = addresses[len(addresses) // 2] if addresses else "2"
+        middle = re.split("(?<=[.:])", median, maxsplit=1)[0]
+        return Half(middle, False), Half(middle, True)
 
-        With `half` (0 or 1) only about half of the addresses; all of a network of IPv4 /8 or IPv6 /16 are in the same.
+    def rows(
+        self, span: Span, contexts: Collection[int] | None = None, half: Half | None = None
+    ) -> Iterator[list[Row]]:
+        """Pages of (time, address, context, account), in the order of recording; None: of every kind, of everybody.
+
         All pages come from one state of the ledger, whatever the guard writes or prunes meanwhile.
         """
-        name = _REPLAYS[contexts is not None, half is not None]
-        values: dict[str, object] = {**span._asdict(), "half": half}
+        values: dict[str, object] = {**span._asdict(), "contexts": None, "middle": None, "upper": None}
         if contexts is not None:
             values["contexts"] = json.dumps(sorted(contexts))
+        if half is not None:
+            values.update(half._asdict())
         with self._ledger._told():
-            cursor = self._ledger._connection.execute(QUERIES[name], values)
+            cursor = self._ledger._connection.execute(QUERIES["replay"], values)
             while rows := cursor.fetchmany(PAGE):
                 yield rows
 
@@ -89,9 +106,10 @@ class Replay:
             while rows := cursor.fetchmany(PAGE):
                 yield rows
 
-    def addresses(self) -> set[str]:
-        """Every address that is known."""
-        found = {address for (address,) in self._ledger._rows("every_address")}
+    def addresses_around(self, networks: Iterable[str]) -> set[str]:
+        """Every address that is known and lies in one of `networks`; some that do not may be among them."""
         folded = self._ledger._value("folded")
-        found.update(address for address, _ in self._ledger._rows("unfolded_addresses", {"folded": folded}))
+        found = {address for address, _ in self._ledger._rows("unfolded_addresses", {"folded": folded})}
+        for low, high in {text_range(network)[:2] for network in networks}:
+            found.update(address for (address,) in self._ledger._rows("addresses_between", {"low": low, "high": high}))
         return found
