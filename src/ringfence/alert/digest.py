@@ -260,7 +260,7 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 def _html(told: DigestNumbers, heading: str, host: str, link: str, picture: Picture, _: Words) -> str:
     return rendered(
         "digest", _, heading=heading, period=(_.minute(told.since), _.minute(told.until)), tone="good", word="",
-        host=host, link=link,
+        host=host, link=link, notes=(),
         overall=_overall(told, _), services=_services(told, _), left_out=" ".join(_left_out(told, _)).strip(),
         picture=picture, accounts=[(harmless(account, 60), _.number(count)) for account, count in told.accounts],
         accounts_heading=_accounts_heading(told, _),
