@@ -182,7 +182,7 @@ class Plan:
 
         Addresses (with their networks, where these count) are judged independently of each other, unless a rule counts
         by account; so each part can take half of them, for both sides, and go through them one after the other, which
-        is five times as fast as through all of them at once. That takes memory for each event, so it has a limit.
+        is much faster than through all of them at once. That takes memory for each event, so it has a limit.
         """
         with closing(Ledger.open_reader(Path(self.job.ledger))) as ledger:
             replay = Replay(ledger)

@@ -1,7 +1,7 @@
 """The first ban of one address (or network) at one service, found by counting alone.
 
 For judging a million recorded attempts once more, where only the first ban of each is asked for: what the detector
-would say first, in a tenth of its time, for nothing need be remembered when all attempts are there. What counting can't
+would say first, in about a quarter of its time, for nothing need be remembered when all attempts are there. What counting can't
 tell is `Unclear` and the detector's to say; a test compares the two.
 """
 
