@@ -27,7 +27,7 @@ while number < total:
         piece = block[: random.randrange(1, 4000)]
         log.write(piece)
         block = block[len(piece):]
-    time.sleep(0.004)
+    time.sleep(0.02)
     if number == total or random.random() < 0.5:
         continue
     generation += 1
@@ -54,7 +54,7 @@ def test_reading_while_a_log_is_written_and_rotated(tmp_path: Path, how: str, re
         got += chunk.data.splitlines()
         position = chunk.position
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path), how, str(total)])
-    end, turn = time.monotonic() + 20, 0
+    end, turn = time.monotonic() + 60, 0
     while len(got) < total + 1 and time.monotonic() < end:
         select.select([sensor.fileno()], [], [], min(0.05, max(0.0, sensor.wake_at - time.time())))
         sensor.notice()
