@@ -1,8 +1,8 @@
 """The first ban of one address (or network) at one service, found by counting alone.
 
 For judging a million recorded attempts once more, where only the first ban of each is asked for: what the detector
-would say first, in about a quarter of its time, for nothing need be remembered when all attempts are there. What counting can't
-tell is `Unclear` and the detector's to say; a test compares the two.
+would say first, in about a quarter of its time, for nothing need be remembered when all attempts are there. What
+counting can't tell is `Unclear` and the detector's to say; a test compares the two.
 """
 
 from __future__ import annotations
