@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from lab.browser import ARGUMENTS, keep, violations
-from playwright.sync_api import Browser, sync_playwright
+from lab.browser import keep, launched, violations
+from playwright.sync_api import Browser
 
 from alert_examples import HOSTILE, attack, digest, fired, many, one, week
 from ringfence.alert.message import Message
@@ -34,12 +34,10 @@ MAILS = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(ARGUMENTS), chromium_sandbox=False, timeout=60_000
-        )
+    program = shutil.which("chromium")
+    assert program is not None
+    with launched(program) as started:
         yield started
-        started.close()
 
 
 def shown(message: Message) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab.browser import ARGUMENTS, keep, violations
-from playwright.sync_api import Browser, sync_playwright
+from lab.browser import keep, launched, violations
+from playwright.sync_api import Browser
 
 from guard_process import GuardProcess, failures, running
 from ringfence.settings import load_settings
@@ -35,12 +35,10 @@ CUT = """() => [...document.querySelectorAll("button, a.button, .mark, h1, h2, l
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(ARGUMENTS), chromium_sandbox=False, timeout=60_000
-        )
+    program = shutil.which("chromium")
+    assert program is not None
+    with launched(program) as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,9 @@ axe-core comes with the package axe-playwright-python, of which only that file i
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,17 @@ SCREENSHOTS = Path(os.environ.get("RINGFENCE_SCREENSHOTS", PROJECT / "build" / "
 WIDE, NARROW = (1280, 900), (390, 844)
 
 
+@contextlib.contextmanager
+def launched(program: str) -> Iterator[Browser]:
+    """A browser that runs until the end of the block; `program` starts it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=list(ARGUMENTS), chromium_sandbox=False, timeout=60_000
+        )
+        yield browser
+        browser.close()
+
+
 class Chromium:
     """`with Chromium(net, folder) as chromium`: pages are opened from the client machine, as its first address."""
 
@@ -34,15 +47,12 @@ class Chromium:
         self._start.chmod(0o755)
 
     def __enter__(self) -> Chromium:
-        self._playwright = sync_playwright().start()
-        self._browser: Browser = self._playwright.chromium.launch(
-            executable_path=str(self._start), args=list(ARGUMENTS), chromium_sandbox=False, timeout=60_000
-        )
+        self._open = contextlib.ExitStack()
+        self._browser = self._open.enter_context(launched(str(self._start)))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._browser.close()
-        self._playwright.stop()
+        self._open.close()
 
     def context(
         self, base: str, *, size: tuple[int, int] = WIDE, theme: str = "light", scripts: bool = True, zone: str = "UTC"
