@@ -12,9 +12,9 @@ from alert_examples import TOLD, attack, digest, fired, many, one
 from ringfence.alert.harmless import _GSM, _GSM_DOUBLE, columns, short_line
 from ringfence.alert.kinds import KINDS
 from ringfence.alert.message import Message
-from ringfence.alert.speech import Words
 from ringfence.alert.wording import kind_title
 from ringfence.model import Alert
+from ringfence.translating import Words
 
 ENGLISH = re.compile(
     r"\b(?:account|accounts|address|again|and|answer|attack|attempt|attempts|ban|banned|bans|before|by|cause|"

@@ -15,10 +15,10 @@ from alert_examples import HOSTILE, NOW, TOLD, alert, fired
 from ringfence.alert.details import lines
 from ringfence.alert.harmless import columns, harmless, short_line, wrapped
 from ringfence.alert.kinds import KINDS
-from ringfence.alert.speech import Words
 from ringfence.alert.wording import LONGEST_TITLE, accounts_text, headline, kind_title, title
 from ringfence.model import Alert, Phase
 from ringfence.render import HIDDEN
+from ringfence.translating import Words
 
 
 @pytest.mark.parametrize(("told", "words"), TOLD, ids=[words[:60] for _, words in TOLD])

@@ -18,10 +18,10 @@ from ringfence.alert.details import Line, lines
 from ringfence.alert.harmless import columns, fitted, ours, short_line, shortened, wrapped
 from ringfence.alert.message import Message
 from ringfence.alert.rendering import page_link, rendered, tag
-from ringfence.alert.speech import ENGLISH, Words
 from ringfence.alert.wording import accounts_text, headline, kind_title, said, title
 from ringfence.answers import stamp
 from ringfence.model import Alert
+from ringfence.translating import ENGLISH, Words
 
 LONGEST_SUBJECT: Final = 150
 MOST_SUMS: Final = 25

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ringfence.alert.harmless import harmless, ours
-from ringfence.alert.speech import ENGLISH, Facts, Words
+from ringfence.alert.speech import Facts
 from ringfence.alert.wording import MOST_CHANGES, accounts_text, counted, kind_title, place, step_title
 from ringfence.model import Alert
 from ringfence.phrases import in_words
+from ringfence.translating import ENGLISH, Words
 
 Line = tuple[str, str]
 

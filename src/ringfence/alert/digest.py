@@ -14,11 +14,11 @@ from ringfence.alert.compose import foot, plain, short_text, subject_line
 from ringfence.alert.harmless import WIDTH, columns, fitted, harmless, ours, wrapped
 from ringfence.alert.message import Message, Picture
 from ringfence.alert.rendering import page_link, rendered, tag
-from ringfence.alert.speech import ENGLISH, Words
 from ringfence.alert.wording import kind_title, title
 from ringfence.answers import stamp
 from ringfence.ledger import Ledger
 from ringfence.model import Alert
+from ringfence.translating import ENGLISH, Words
 
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0

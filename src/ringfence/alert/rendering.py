@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ringfence.alert.speech import Words
+from ringfence.translating import Words
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

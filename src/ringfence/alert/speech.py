@@ -1,4 +1,4 @@
-"""A warning's facts, read with nothing taken for granted; the words to tell them with are those of the page, too."""
+"""A warning's facts, read with nothing taken for granted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from typing import Any
 
 from ringfence.model import Alert
-from ringfence.translating import ENGLISH as ENGLISH
-from ringfence.translating import Words as Words
 
 
 class Facts:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ringfence.alert.harmless import harmless, ours, shortened
-from ringfence.alert.speech import ENGLISH, Facts, Words
+from ringfence.alert.speech import Facts
 from ringfence.model import Alert
 from ringfence.phrases import in_words
+from ringfence.translating import ENGLISH, Words
 
 LONGEST_TITLE: Final = 300
 MOST_ACCOUNTS: Final = 30
