@@ -242,6 +242,27 @@ def test_copytruncate_is_noticed_when_the_log_is_longer_again(log: Path, start: 
     assert data(sensor) == b"alpha\nbeta\ngamma\n"
 
 
+@pytest.mark.parametrize("nothing_between", [True, False])
+def test_a_generation_written_in_the_moment_of_the_truncation_is_not_taken_for_the_one_before(
+    log: Path, start: Start, nothing_between: bool
+) -> None:
+    """Clocks of files are coarse: the copies of both may bear the time at which the log was truncated."""
+    sensor = start(log)
+    chunks(sensor)
+    shutil.copy2(log, log.with_name("auth.log-20260101"))
+    os.truncate(log, 0)
+    assert data(sensor) == b""
+    moment = log.stat().st_mtime_ns
+    os.utime(log.with_name("auth.log-20260101"), ns=(moment, moment))
+    if not nothing_between:
+        append(log, b"three\n")
+        os.utime(log, ns=(moment, moment))
+        shutil.copy2(log, log.with_name("auth.log-20260102"))
+        os.truncate(log, 0)
+    append(log, b"four\n")
+    assert data(sensor) == (b"" if nothing_between else b"three\n") + b"four\n"
+
+
 def test_a_truncated_log_is_read_from_its_beginning(log: Path, start: Start) -> None:
     """`> log` starts anew, running or not."""
     sensor = start(log)

@@ -181,13 +181,14 @@ def fingerprint(beginning: bytes) -> str:
 class LogFile:
     """A file being read line by line from `offset` (bytes), after `line` lines.
 
-    `live_from`: what is before that offset is old. `born`: when it was last written before it was begun (ns UTC).
+    `live_from`: what is before that offset is old. `born`: when it was last written before it was begun (ns UTC), and
+    `before`: fingerprint of what it was until then, and of how many bytes (0: not known).
     `replaced` becomes True when its beginning is not what it was, or it is shorter than what was read of it: the rest
     is then no continuation. `unread` says that the last read left something to look at.
     """
 
     __slots__ = (
-        "_searched", "born", "closed", "content", "fingerprint", "fingerprinted", "line", "live_from", "moved",
+        "_searched", "before", "born", "closed", "content", "fingerprint", "fingerprinted", "line", "live_from", "moved",
         "offset", "quiet_since", "replaced", "unread", "wd",
     )  # fmt: skip
 
@@ -197,6 +198,7 @@ class LogFile:
         self.quiet_since = 0.0
         self.wd = -1
         self.moved = self.closed = False
+        self.fingerprint, self.fingerprinted = "", 0
         if position is None:
             self.begin()
         else:
@@ -209,6 +211,7 @@ class LogFile:
         self.line = line
         self.replaced = self.unread = False
         self._searched = 0  # bytes after `offset` in which a line that is already too long does not end
+        self.before = self.fingerprint, self.fingerprinted
         self.fingerprint, self.fingerprinted = "", 0
         self.born = self.content.written()
         self.look()
