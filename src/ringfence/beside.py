@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from ringfence.enforce.reconcile import Fence
@@ -18,7 +18,7 @@ from ringfence.enforce.survey import Difference, Survey, parts
 from ringfence.errors import EnforceError
 from ringfence.guard import Guard
 from ringfence.ledger import Ledger
-from ringfence.ledger.opening import checkpoint
+from ringfence.ledger.opening import checkpoint, sync
 from ringfence.model import Ban
 
 MARKED = 500
@@ -107,6 +107,28 @@ def addresses(ledger: Ledger) -> Callable[[], Awaitable[dict[str, int]]]:
 def _count_addresses(reader: Ledger) -> dict[str, int]:
     with closing(reader):
         return reader.recent_addresses()
+
+
+class Promises:
+    """What people ordered is on the disk before they are told that it is done; nobody else waits for the disk."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._kept = 0
+        self._one_at_a_time = asyncio.Lock()
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Whatever is ordered in the block is on the disk at its end. Raises LedgerError."""
+        before = self._ledger.orders
+        yield
+        ordered = self._ledger.orders
+        if ordered > before:
+            async with self._one_at_a_time:
+                if ordered > self._kept:
+                    ordered = self._ledger.orders
+                    await asyncio.to_thread(sync, self._ledger.path)
+                    self._kept = ordered
 
 
 async def carry(ledger: Ledger, carried: int) -> int:

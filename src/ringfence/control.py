@@ -142,14 +142,17 @@ class ControlServer:
     """Serves the commands of a `Table` on `path` until closed.
 
     `web_uid`: the user that the page runs as. `web_gid`: its group, let in to the socket where there is no `group`;
-    whoever else has that group is refused all the same.
+    whoever else has that group is refused all the same. Each command is done in a block of
+    `kept`, and answered after it.
     """
 
     def __init__(
-        self, path: Path, table: Table, *, group: str = GROUP, web_uid: int | None = None, web_gid: int | None = None
-    ) -> None:
+        self, path: Path, table: Table, *, group: str = GROUP, web_uid: int | None = None, web_gid: int | None = None,
+        kept: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+    ) -> None:  # fmt: skip
         self.path = path
         self._table = table
+        self._kept = kept
         self._group = group_id(group)
         self._web_uid = web_uid
         self._door = web_gid if self._group is None else self._group
@@ -215,6 +218,14 @@ class ControlServer:
         return Caller(user=f"{behalf.user}@{behalf.via}", uid=uid, pid=pid, address=address, via=behalf.via)
 
     async def _answer(self, line: bytes, peer: tuple[int, int]) -> bytes:
+        try:
+            async with self._kept():
+                answer = await self._do(line, peer)
+        except RingfenceError as error:
+            return _failure(error)
+        return answer
+
+    async def _do(self, line: bytes, peer: tuple[int, int]) -> bytes:
         try:
             request = msgspec.json.decode(line, type=Request)
             answer = self._table.do(request, self._caller(*peer, request.behalf))

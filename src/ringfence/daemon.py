@@ -80,6 +80,7 @@ class Daemon:
         server = ControlServer(
             settings.control.socket, table, group=settings.control.group,
             web_uid=page.uid if page else unprivileged.number_of(settings.web.user), web_gid=page.gid if page else None,
+            kept=beside.Promises(self.guard.ledger).kept,
         )  # fmt: skip
         self._listen()  # before anybody is answered: who is answered may send signals
         await server.start()

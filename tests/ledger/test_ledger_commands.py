@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,39 +117,6 @@ def test_every_command_is_in_the_audit_with_who_what_and_from_where(tmp_path: Pa
     assert {(entry.author, entry.origin, entry.time) for entry in entries} == {("user:ann", "uid 1000", NOW)}
     assert entries[-1].arguments == {"target": "192.0.2.1", "service": "ssh", "until": "forever", "note": ""}
     assert [entry.command for entry in ledger.audit_log(limit=1, before=entries[-2].id)] == ["ban"]
-
-
-COMMAND = """
-import sys, pathlib
-sys.path.insert(0, sys.argv[2])
-from ledger_facts import *
-ledger = opened(pathlib.Path(sys.argv[1]))
-ledger.record([event()], [], [], NOW)
-print("recorded", flush=True)
-ledger.ban("192.0.2.1", "ssh", NOW, NOW + 9, author="user:ann", now=NOW)
-print("banned", flush=True)
-"""
-
-
-def test_a_command_is_on_disk_before_it_is_acknowledged_and_a_batch_of_the_log_does_not_wait(tmp_path: Path) -> None:
-    """Between the two lines of output the write-ahead log is synced; before the first it is not."""
-    trace = tmp_path / "trace"
-    program = ["strace", "-f", "-y", "-e", "trace=write,fsync,fdatasync,pwrite64", "-o", str(trace)]
-    try:
-        subprocess.run(
-            [*program, sys.executable, "-c", COMMAND, str(tmp_path), str(Path(__file__).parent)], check=True,
-            capture_output=True,
-        )  # fmt: skip
-    except FileNotFoundError:
-        pytest.skip("strace is not installed")
-    lines = trace.read_text().splitlines()
-    written = next(n for n, line in enumerate(lines) if "recorded" in line)
-    banned = next(n for n, line in enumerate(lines) if "banned" in line)
-    last_write = max(n for n, line in enumerate(lines[:banned]) if "pwrite64" in line and "-wal" in line)
-    syncs = [n for n, line in enumerate(lines) if "sync(" in line and "-wal" in line]
-    assert [n for n in syncs if last_write < n < banned]
-    insert = [n for n, line in enumerate(lines[:written]) if "pwrite64" in line and "-wal" in line]
-    assert not [n for n in syncs if insert[-1] < n < written]
 
 
 def mail(ledger: Ledger, service: str) -> None:

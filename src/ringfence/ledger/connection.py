@@ -1,7 +1,8 @@
 """The connection under the ledger: transactions, errors told in our words, and what is kept in memory about the file.
 
-The log path commits with `synchronous=NORMAL`: in WAL mode that survives a kill at any instant without an fsync a
-batch. Commands commit with `FULL`, so that they also survive a power cut once they were acknowledged.
+All commit with `synchronous=NORMAL`: in WAL mode that survives a kill at any instant without an fsync a batch. What
+people order must also survive a power cut once it was acknowledged: such transactions are counted (`orders`), and who
+acknowledges them brings the log to the disk before (`opening.sync`), in a thread, so that no ban waits for the disk.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Store:
         self.bans_capacity = bans_capacity
         self.keep_events = keep_events
         self.max_bytes = max_bytes
+        self.orders = 0  # durable transactions of this connection
         self._stale = True
         self._now = 0.0
         self._last = 0
@@ -104,15 +106,16 @@ class Store:
 
     @contextmanager
     def _writing(self, *, durable: bool = False) -> Iterator[None]:
-        """One transaction: all of it or, after any error, nothing, also not in memory."""
+        """One transaction: all of it or, after any error, nothing, also not in memory.
+
+        `durable`: it is acknowledged to somebody, who may count on it.
+        """
         if not self.writable:
             raise LedgerError(f"{self.path}: opened for reading only; give the command to the guard instead")
         execute = self._connection.execute
         try:
             if self._stale:
                 self._load()
-            if durable:
-                execute(QUERIES["durable"])
             execute(QUERIES["begin"])
             yield
             self._save_counters()
@@ -132,8 +135,8 @@ class Store:
             raise
         finally:
             if durable:
+                self.orders += 1
                 self._known_administrators = None  # a command may have made one
-                execute(QUERIES["quick"])
 
     def _undo(self) -> None:
         self._stale = True

@@ -129,6 +129,21 @@ def _check_content(path: Path) -> None:
         raise LedgerError(f"{path}: can't read the ledger: {error}; check owner, rights and room") from error
 
 
+def sync(path: Path) -> None:
+    """Bring what was committed to the disk. For a thread: it waits for the disk. Raises LedgerError."""
+    try:
+        descriptor = os.open(f"{path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise LedgerError(
+            f"{path}: it is done, but may be undone by a power cut: the write-ahead log could not be brought to the "
+            f"disk: {error.strerror}; check its disk"
+        ) from error
+
+
 def checkpoint(path: Path) -> None:
     """Carry what the write-ahead log holds into the file, from a connection of its own and without holding up anybody.
 

@@ -9,12 +9,6 @@ COMMIT
 -- name: rollback
 ROLLBACK
 
--- name: durable
-PRAGMA synchronous = FULL
-
--- name: quick
-PRAGMA synchronous = NORMAL
-
 -- ---------------------------------------------------------------- counters
 
 -- name: counters

@@ -188,8 +188,8 @@ class LogFile:
     """
 
     __slots__ = (
-        "_searched", "before", "born", "closed", "content", "fingerprint", "fingerprinted", "line", "live_from", "moved",
-        "offset", "quiet_since", "replaced", "unread", "wd",
+        "_searched", "before", "born", "closed", "content", "fingerprint", "fingerprinted", "line", "live_from",
+        "moved", "offset", "quiet_since", "replaced", "unread", "wd",
     )  # fmt: skip
 
     def __init__(self, content: Content, *, live_from: int = 0, position: Position | None = None) -> None:
