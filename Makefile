@@ -33,7 +33,7 @@ install: $(INSTALLED)
 test: $(WITH_TESTS)
 	@packaging/test-packages
 	@# An SSH session of who runs the tests would whitelist addresses that the tests ban.
-	env -u SSH_CONNECTION -u SSH_CLIENT $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -rs $(ARGS)
+	env -u SSH_CONNECTION -u SSH_CLIENT $(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder -rs $(ARGS)
 
 lint: $(WITH_TESTS)
 	$(BIN)/ruff check .

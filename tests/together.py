@@ -1,23 +1,31 @@
 """Which tests run one after the other: the same ones, in the same order, on every machine.
 
-The tests of a module stay together, and so do all that share the one guard and page of `web/conftest.py`. What one of
-them leaves behind then always meets the same next ones, here and in CI, however the processes are loaded.
+The tests of a module stay together, and so do all of `tests/web`, which share one guard and page. What one of them
+leaves behind then always meets the same next ones, here and in CI, however busy the processes are.
 """
 
 from __future__ import annotations
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+SHARING = "tests/web/"
 
 
-def _group_of(item: pytest.Item) -> str:
-    own = item.get_closest_marker("xdist_group")
-    if own is not None:
-        return str(own.args[0])
-    return "site" if "site" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+class Together(LoadScopeScheduling):
+    """Hands out modules instead of single tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return SHARING if module.startswith(SHARING) else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """What pytest-xdist is to distribute tests by."""
+    return Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test its group; the long ones begin first, so that nobody waits for them at the end."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
-    items.sort(key=lambda item: (_group_of(item) != "browser", "/e2e/" not in str(item.path)))
+    """The modules that take long begin first, so that nobody waits for them at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/e2e/", SHARING)))

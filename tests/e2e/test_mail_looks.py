@@ -16,7 +16,6 @@ from ringfence.alert.message import Message
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not there"),
-    pytest.mark.xdist_group("browser"),
 ]
 SIZES = {"wide": (800, 900), "narrow": (390, 844)}
 MAILS = {

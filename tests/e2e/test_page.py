@@ -27,7 +27,6 @@ NEEDED = (*SIP_PROGRAMS, "chromium")
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(bool(missing(*NEEDED)), reason=missing(*NEEDED) or "runs"),
-    pytest.mark.xdist_group("browser"),
 ]
 
 PORT = 8470

@@ -17,7 +17,6 @@ from web_site import Site, free_port
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not there"),
-    pytest.mark.xdist_group("browser"),
 ]
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 PAGES = (
