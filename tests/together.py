@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 SHARING = "tests/web/"
 
 
-class Together(LoadScopeScheduling):
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist tells no types
     """Hands out modules instead of single tests."""
 
     def _split_scope(self, nodeid: str) -> str:
