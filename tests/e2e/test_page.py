@@ -19,6 +19,7 @@ from lab.net import SIP_PROGRAMS
 from playwright.sync_api import Page, expect
 
 from guard import Guard
+from ringfence.answers import Banned
 from ringfence.passwords import hash_password
 from ringfence.people_answers import UserRow
 from ringfence.web.certificate import self_signed
@@ -137,7 +138,7 @@ def test_an_attack_appears_by_itself_and_a_click_stops_its_packets(site: Site) -
 def test_the_reader_s_place_and_ticks_stay_while_the_list_updates(site: Site) -> None:
     guard = site.guard
     for number in range(60):
-        assert guard.cli("ban", f"203.0.113.{number}", "--for", "1h").returncode == 0
+        guard.ask(Banned, "ban", target=f"203.0.113.{number}", seconds=3600)
     page = site.page("boss")
     page.goto("/bans")
     ticked = page.get_by_role("checkbox", name="Select 203.0.113.30,")
