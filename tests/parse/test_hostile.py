@@ -237,7 +237,7 @@ def tokens(name: str) -> list[str]:
 def test_no_mixture_of_the_messages_own_words_moves_the_address(name: str) -> None:
     dissected = DISSECTED[name]
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.sampled_from(dissected.places),
         st.lists(

@@ -99,5 +99,5 @@ def test_no_fragment_is_so_common_that_an_ordinary_log_is_full_of_it() -> None:
             "[2026-11-21 20:34:50] VERBOSE[77][C-0000001f] app_dial.c: Called PJSIP/6001",
         )
     )
-    found = [MATCHER.candidates[index][0].pattern.id for _, index in MATCHER.find(quiet)]
+    found = [MATCHER.candidates()[index][0].pattern.id for _, index in MATCHER.find(quiet)]
     assert found == []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import hyperscan
@@ -27,11 +27,23 @@ class Matcher:
             compiled = Compiled(pattern)
             for fragment in pattern.fragments:
                 by_fragment.setdefault(fragment, []).append(compiled)
-        self.candidates = list(by_fragment.values())
+        self._candidates = [tuple(group) for group in by_fragment.values()]
+        self._of_kinds: dict[frozenset[str], list[tuple[Compiled, ...]]] = {}
         self._database = _database(list(by_fragment), cache) if by_fragment else None
 
+    def candidates(self, kinds: Collection[str] | None = None) -> list[tuple[Compiled, ...]]:
+        """For each fragment the patterns of `kinds` (None: all) that hold it; the same list for all who ask for it."""
+        if kinds is None:
+            return self._candidates
+        wanted = frozenset(kinds)
+        if wanted not in self._of_kinds:
+            self._of_kinds[wanted] = [
+                tuple(compiled for compiled in group if compiled.pattern.kind in wanted) for group in self._candidates
+            ]
+        return self._of_kinds[wanted]
+
     def find(self, block: bytes) -> list[tuple[int, int]]:
-        """(end offset of the fragment, index into `candidates`) of each occurrence, by offset."""
+        """(end offset of the fragment, index into the candidates) of each occurrence, by offset."""
         hits: list[tuple[int, int]] = []
         if self._database is None or not block:
             return hits

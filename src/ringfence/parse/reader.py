@@ -75,10 +75,7 @@ class Reader:
         self.statistics = ReaderStatistics()
         self._matcher = matcher
         self._services = frozenset(services) if services else None
-        self._candidates = [
-            tuple(compiled for compiled in group if kinds is None or compiled.pattern.kind in kinds)
-            for group in matcher.candidates
-        ]
+        self._candidates = matcher.candidates(kinds)
         self._stamps = Stamps(zone, reference, year)
         self._reference = reference
         self._addresses: dict[str, str | None] = {}
