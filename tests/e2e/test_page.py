@@ -299,7 +299,9 @@ def test_every_page_follows_the_rules_of_accessibility_and_is_kept_as_a_picture(
                 if (size == WIDE) == (theme == "light"):
                     found += [f"{path} {theme} {size[0]}: {one}" for one in violations(page)]
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is too wide"
-                keep(page, f"{picture(path)}-{'wide' if size == WIDE else 'narrow'}-{theme}")
+                # The documentation of the API is as high as a hundred screens.
+                name = f"{picture(path)}-{'wide' if size == WIDE else 'narrow'}-{theme}"
+                keep(page, name, whole=not path.endswith("/docs"))
             page.context.close()
     stranger = site.chromium.context(site.base).new_page()
     stranger.goto("/login")

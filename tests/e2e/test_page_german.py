@@ -74,7 +74,8 @@ def test_german_fits_where_english_does(browser: Browser, site: Site) -> None:
             assert page.evaluate("document.documentElement.lang") == "de"
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is too wide"
             found += [f"{path} {size}: {text}" for text in page.evaluate(CUT)]
-            found += [f"{path} {size}: {one}" for one in violations(page)]
+            if size == "narrow":  # English was looked at in both sizes
+                found += [f"{path} {size}: {one}" for one in violations(page)]
             keep(page, f"german-{re.sub(r'[^a-z0-9]+', '-', path).strip('-') or 'overview'}-{size}")
         context.close()
     assert found == []

@@ -89,7 +89,7 @@ def violations(page: Page) -> list[str]:
     ]
 
 
-def keep(page: Page, name: str) -> None:
-    """Keep a picture of the whole page as `name`."""
+def keep(page: Page, name: str, *, whole: bool = True) -> None:
+    """Keep a picture of the page as `name`: all of it, or what fits the window."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=True, timeout=90_000)
+    page.screenshot(path=str(SCREENSHOTS / f"{name}.png"), full_page=whole, timeout=90_000)
