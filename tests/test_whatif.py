@@ -170,6 +170,46 @@ def told(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[object, ...]]:
     return {(row.target, row.service): (row.rule, row.since, row.until, row.address) for row in rows}
 
 
+BY_NETWORK = set_rule(SMALL, "few", "imap", {"per": "network"})
+
+
+@pytest.mark.parametrize(
+    ("addresses", "before", "after", "more", "fewer"),
+    [
+        pytest.param(
+            ["2001:db8::1", "2001:db8:0:0:1::1", "2001:db8::8000:0:0:1"], SMALL, BY_NETWORK, set(), set(),
+            id="an-address-is-its-whole-network-however-it-is-written",
+        ),
+        pytest.param(
+            ["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"], BY_NETWORK, BY_NETWORK + WIDE,
+            {"2001:db8::/48"}, set(), id="networks-grow",
+        ),
+        pytest.param(
+            ["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"], BY_NETWORK + WIDE, BY_NETWORK,
+            set(), {"2001:db8::/48"}, id="networks-shrink",
+        ),
+        pytest.param(
+            ["2001:db8::1", "2001:db8::2", "2001:db8::3"], SMALL + ALONE, BY_NETWORK, {"2001:db8::/64"}, set(),
+            id="addresses-become-networks",
+        ),
+        pytest.param(
+            ["192.0.2.1", "192.0.2.2", "192.0.2.3"], BY_NETWORK + ALONE, BY_NETWORK + WIDE, {"192.0.0.0/16"}, set(),
+            id="a-network-of-one-address-becomes-a-large-one",
+        ),
+    ],
+)  # fmt: skip
+def test_what_counts_together_is_each_policys_own(
+    tmp_path: Path, addresses: list[str], before: str, after: str, more: set[str], fewer: set[str]
+) -> None:
+    tries = [event(float(time), address, service="imap") for time, address in enumerate(addresses)]
+    question = job(tmp_path, tries, before, after)
+    answer = asked(question)
+    assert ({row.target for row in answer.added}, {row.target for row in answer.removed}) == (more, fewer)
+    old, new = naive(question, tries, before), naive(question, tries, after)
+    assert told(answer.added) == {pair: new[pair] for pair in new.keys() - old.keys()}
+    assert told(answer.removed) == {pair: old[pair] for pair in old.keys() - new.keys()}
+
+
 @pytest.mark.parametrize(("closing", "later"), [("ssh", "sip"), ("sip", "ssh")])
 def test_a_ban_of_everything_stands_in_the_way_of_later_ones(tmp_path: Path, closing: str, later: str) -> None:
     """What one service's rule closed for a day needs no ban of another service, in whatever order these are judged."""
