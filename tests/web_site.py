@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import re
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -101,6 +103,14 @@ class Browser:
     def send(self, path: str, **fields: Any) -> httpx.Response:
         """Send a form and go nowhere."""
         return self.client.post(path, data={"csrf": self.csrf, **fields})
+
+
+def lines_of(answer: httpx.Response, within: float = 60.0) -> Iterator[str]:
+    """The lines of a stream, which is never silent for long; fails when it goes on for more than so many seconds."""
+    end = time.monotonic() + within
+    for line in answer.iter_lines():
+        yield line
+        assert time.monotonic() < end, "the stream goes on, but what was waited for has not come"
 
 
 def free_port(settings: Settings) -> Settings:

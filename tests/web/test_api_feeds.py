@@ -14,7 +14,7 @@ from guard_process import failures
 from ringfence.ledger.feeds import Barred
 from ringfence.people_answers import NewToken
 from ringfence.web.feeding import Feeds, matches
-from web_site import Site
+from web_site import Site, lines_of
 
 V1 = "/api/v1"
 
@@ -166,7 +166,7 @@ def blocks(answer: httpx.Response, count: int) -> list[dict[str, str]]:
     """The next `count` events of a stream, comments left out."""
     found: list[dict[str, str]] = []
     fields: dict[str, str] = {}
-    for line in answer.iter_lines():
+    for line in lines_of(answer):
         if line and not line.startswith(":"):
             name, _, value = line.partition(": ")
             fields[name] = value
@@ -201,7 +201,7 @@ def test_a_stream_goes_on_after_the_event_that_was_seen_last(site: Site, reader:
 def test_what_happens_while_a_stream_is_open_comes_by_itself(site: Site, reader: httpx.Client) -> None:
     with site.token("operator", "report", service="ssh") as program:
         with reader.stream("GET", f"{V1}/events/stream", params={"service": "ssh"}) as answer:
-            lines = answer.iter_lines()
+            lines = lines_of(answer)
             assert next(lines).startswith("retry")
             site.guard.wait_for(lambda: site.web.live.streams, "the stream is not open")
             report(program, address="198.51.100.190", account="<script>\x1b")
@@ -213,7 +213,7 @@ def test_a_stream_ends_when_its_token_is_revoked(site: Site) -> None:
     with site.token("viewer", "read") as client:
         number = client.get(f"{V1}/me").json()["token"]
         with client.stream("GET", f"{V1}/events/stream") as answer:
-            lines = answer.iter_lines()
+            lines = lines_of(answer)
             next(lines)
             site.guard.ask(dict, "revoke_token", id=number)
             assert any(line == "event: ended" for line in lines)

@@ -13,7 +13,7 @@ import pytest
 from guard_process import GuardProcess
 from ringfence.settings import load_settings
 from ringfence.web.patience import Patient
-from web_site import Site, free_port
+from web_site import Site, free_port, lines_of
 
 READERS = 200
 
@@ -91,7 +91,7 @@ def test_who_takes_their_time_after_the_request_was_whole_is_not_cut(hasty: Site
     """The stream of changes lasts as long as the reader likes."""
     browser = hasty.browser("viewer")
     with browser.client.stream("GET", "/live") as stream:
-        lines = stream.iter_lines()
+        lines = lines_of(stream)
         assert next(lines) == "retry: 3000"
         time.sleep(2 * Hasty.whole)
         hasty.web.live._versions["status"] = hasty.web.live._versions.get("status", 0) + 1
@@ -166,7 +166,7 @@ def until(reader: socket.socket, text: bytes) -> bytes:
 def test_a_stream_ends_with_the_login(site: Site) -> None:
     browser = site.browser("viewer")
     with browser.client.stream("GET", "/live") as stream:
-        lines = stream.iter_lines()
+        lines = lines_of(stream)
         assert next(lines) == "retry: 3000"
         site.web.sessions.close_all(browser.name)
         site.guard.ask(dict, "allow", target="198.51.100.78", seconds=60.0)

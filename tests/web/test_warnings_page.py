@@ -13,7 +13,7 @@ import pytest
 from ringfence.ledger import Mute
 from ringfence.model import Alert
 from warning_examples import attempt, lock_and_unlock
-from web_site import Browser, Site
+from web_site import Browser, Site, lines_of
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(1)</script>\u202e\x1b[31m'
 
@@ -190,8 +190,21 @@ def test_open_pages_hear_of_a_new_warning(site: Site, operator: Browser) -> None
     """The list is a part that renews itself when the topic `warnings` changed, which the stream tells."""
     assert 'id="warnings" data-live="warnings audit"' in operator.get("/warnings").text
     with operator.client.stream("GET", "/live") as stream:
-        lines = stream.iter_lines()
+        lines = lines_of(stream)
         assert next(lines) == "retry: 3000"
         lock_and_unlock(site)
-        topics = next(line for line in lines if line.startswith("data: ") and "warnings" in line)
-        assert "warnings" in topics.split()
+        assert any(line.startswith("data: ") and "warnings" in line.split() for line in lines)
+
+
+def test_a_fault_while_looking_for_changes_is_told_and_does_not_end_what_open_pages_hear(
+    site: Site, operator: Browser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ringfence.web.app.AGAIN", 0.1)
+    with operator.client.stream("GET", "/live") as stream:
+        lines = lines_of(stream)
+        assert next(lines) == "retry: 3000"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(site.web.guard, "pulse", lambda: 1 / 0)
+            site.guard.wait_for(lambda: "Live failed" in capsys.readouterr().err, "no fault was told")
+        lock_and_unlock(site)
+        assert any(line.startswith("data: ") and "warnings" in line.split() for line in lines)

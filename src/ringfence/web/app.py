@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+import traceback
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -21,13 +23,17 @@ from ringfence.web.access import SAFE, Visitor, check_same_site, check_token, en
 from ringfence.web.api import routers
 from ringfence.web.description import openapi_config
 from ringfence.web.frame import FORM_COOKIE
+from ringfence.web.live import Live
 from ringfence.web.measuring import Measure
+from ringfence.web.owned import Owned
 from ringfence.web.pages import ROUTES as PAGES
 from ringfence.web.recognise import Recognise
 from ringfence.web.web import Form, Web
 
 LARGEST: Final = 2 << 20
 """Bytes of a request's body."""
+AGAIN: Final = 10.0
+"""Seconds after which what runs beside the requests begins anew when it met a fault of ours."""
 THREADS: Final = 2
 """Threads that make pages: each has a reader of the ledger with some megabytes, and there are two cores as a rule."""
 
@@ -94,7 +100,7 @@ async def looking(app: Litestar) -> AsyncIterator[None]:
     threads = ThreadPoolExecutor(THREADS, "page")
     asyncio.get_running_loop().set_default_executor(threads)
     threads.submit(web.readers.warm)
-    tasks = [asyncio.create_task(part.run()) for part in (web.live, web.owned)]
+    tasks = [asyncio.create_task(_always(part)) for part in (web.live, web.owned)]
     try:
         yield
     finally:
@@ -102,6 +108,17 @@ async def looking(app: Litestar) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         web.jobs.close()
+
+
+async def _always(part: Live | Owned) -> None:
+    """Run it until cancelled: a fault of ours is told, and does not end for good what open pages hear."""
+    while True:
+        try:
+            await part.run()
+        except Exception as fault:
+            print(f"web: {type(part).__name__} failed; again in {AGAIN:.0f} s", file=sys.stderr)
+            traceback.print_exception(fault, file=sys.stderr)
+        await asyncio.sleep(AGAIN)
 
 
 def make_app(web: Web) -> Litestar:
