@@ -1,18 +1,21 @@
 """How long the guard's loop is held at most while very many bans are in force, and what that means for new ones.
 
 A question that costs nothing is asked a hundred times a second over the control socket: the longest answer is the
-longest pause. Beside that one address after the other is banned, and in the second row another program changes nftables
-(so that all bans are compared with the kernel) while somebody works with whitelist and statistics.
+longest pause. Beside that one address after the other is banned; in the second row another program changes nftables
+(so that all bans are compared with the kernel) while somebody works with whitelist and statistics; in the third somebody
+bans by hand while another program keeps the disk busy, where the guard's log of changes is.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import generate, latency, web_ledger
@@ -24,6 +27,9 @@ from bench.tools import Namespace, Result, percentile
 SECONDS = 65.0
 """Longer than the guard's minute, in which all that is done once a minute is done."""
 EVERY = 0.01
+Beside = Callable[[Namespace, Guard, threading.Event], None]
+"""What happens beside the bans, until the end."""
+BLOCK = 1 << 22
 STIR = 5.0
 """Seconds between what is done to the guard in the second row."""
 
@@ -66,15 +72,34 @@ def _stir(namespace: Namespace, guard: Guard, over: threading.Event) -> None:
         guard.ask("statistics" if number % 2 else "reset_statistics")
 
 
+def _command(namespace: Namespace, guard: Guard, over: threading.Event) -> None:
+    """Bans by hand, twenty a second, beside somebody who writes and waits for the disk."""
+    busy = threading.Thread(target=_write, args=(guard.directory / "busy", over), daemon=True)
+    busy.start()
+    number = 0
+    while not over.wait(0.05):
+        number += 1
+        guard.ask("ban", target=f"198.18.{number // 250 % 250}.{number % 250 + 1}", seconds=3600.0)
+    busy.join()
+
+
+def _write(path: Path, over: threading.Event) -> None:
+    with path.open("wb", buffering=0) as file:
+        while not over.is_set():
+            file.seek(0)
+            file.write(bytes(BLOCK))
+            os.fsync(file.fileno())
+
+
 def _row(
-    name: str, namespace: Namespace, guard: Guard, log: latency.Log, seconds: float, *, stirred: bool
+    name: str, namespace: Namespace, guard: Guard, log: latency.Log, seconds: float, beside: Beside | None = None
 ) -> Result:  # fmt: skip
     over, watch, pulse = threading.Event(), Watch(namespace), Pulse(guard)
-    stirring = threading.Thread(target=_stir, args=(namespace, guard, over), daemon=True)
-    pool = iter(generate.addresses(100_000, seed=17 + stirred))
+    stirring = threading.Thread(target=beside, args=(namespace, guard, over), daemon=True) if beside else None
+    pool = iter(generate.addresses(100_000, seed=len(name)))
     took: list[float] = []
     pulse.start()
-    if stirred:
+    if stirring:
         stirring.start()
     until = time.monotonic() + seconds
     try:
@@ -88,7 +113,7 @@ def _row(
             time.sleep(0.1)
     finally:
         over.set()
-        if stirred:
+        if stirring:
             stirring.join()
         watch.close()
     return {
@@ -98,10 +123,11 @@ def _row(
 
 
 def rows(namespace: Namespace, guard: Guard, log: latency.Log, seconds: float = SECONDS) -> list[Result]:
-    """Two rows about a guard that runs on a large ledger."""
+    """Three rows about a guard that runs on a large ledger."""
     return [
-        _row("bans alone", namespace, guard, log, seconds, stirred=False),
-        _row("others change nftables, whitelist, statistics", namespace, guard, log, seconds, stirred=True),
+        _row("bans alone", namespace, guard, log, seconds),
+        _row("others change nftables, whitelist, statistics", namespace, guard, log, seconds, _stir),
+        _row("bans by hand, on a busy disk", namespace, guard, log, seconds, _command),
     ]
 
 
