@@ -2,8 +2,8 @@
 
 A question that costs nothing is asked a hundred times a second over the control socket: the longest answer is the
 longest pause. Beside that one address after the other is banned; in the second row another program changes nftables
-(so that all bans are compared with the kernel) while somebody works with whitelist and statistics; in the third somebody
-bans by hand while another program keeps the disk busy, where the guard's log of changes is.
+(so that all bans are compared with the kernel) while somebody works with whitelist and statistics; in the third
+somebody bans by hand while another program keeps the disk busy.
 """
 
 from __future__ import annotations
