@@ -77,7 +77,7 @@ class Site:
         assert sip_register(self.net, user, "battery staple", source=source, calls=times) == WRONG * times
 
     def answered(self, source: str) -> bool:
-        return sip_register(self.net, "alice", "correct horse", source=source, seconds=0.7) == GOOD
+        return sip_register(self.net, "alice", "correct horse", source=source, seconds=1.5) == GOOD
 
 
 @pytest.fixture

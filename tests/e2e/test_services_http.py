@@ -178,7 +178,7 @@ def test_attempts_in_one_connection_count_each(nginx_net: Net, tmp_path: Path) -
     net = nginx_net
     with Nginx(net) as server, Guard(net.server, tmp_path / "guard", policy=PATIENT, settings=BOTH_LOGS) as guard:
         one = f"GET /private/ HTTP/1.1\r\nHost: x\r\nAuthorization: {basic('alice', 'wrong')}\r\n\r\n".encode()
-        whole = http_raw(net, net.clients[0].v4, one * 10, seconds=1)
+        whole = http_raw(net, net.clients[0].v4, one * 10, seconds=5)
         assert whole.count(b"HTTP/1.1 401 ") == 10
         http_raw(net, net.clients[1].v6, one * 10, seconds=0.001)
         settle(guard, net, server)

@@ -290,8 +290,8 @@ def test_courier_names_that_look_like_log_lines_move_no_address_even_where_couri
         expect(guard, v4, {("imap", "wrong password"): len(HOSTILE)})
         expect(guard, v6, {("pop3", "wrong password"): 2})
         for name in (first, second):
-            say(courier, v6, 110, b"USER " + name + b"\r\n", b"PASS x\r\n", seconds=1)
-        say(courier, v6, 143, b"a LOGIN " + b"A" * 60_000 + b" wrong\r\n", seconds=1)
+            say(courier, v6, 110, b"USER " + name + b"\r\n", b"PASS x\r\n", seconds=2)
+        say(courier, v6, 143, b"a LOGIN " + b"A" * 60_000 + b" wrong\r\n", seconds=2)
         log = courier.server.log / "mail.log"
         guard.until(lambda: log.read_bytes().count(ended + b"\n") == 2, "the forged lines: Courier cuts elsewhere")
         guard.until(lambda: told(guard, v6)["pop3", "probe"], "the ends of the connections with long names")
