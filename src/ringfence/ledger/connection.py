@@ -2,7 +2,7 @@
 
 All commit with `synchronous=NORMAL`: in WAL mode that survives a kill at any instant without an fsync a batch. What
 people order must also survive a power cut once it was acknowledged: such transactions are counted (`orders`), and who
-acknowledges them brings the log to the disk before (`opening.sync`), in a thread, so that no ban waits for the disk.
+acknowledges them brings the log to the disk before (`opening.sync`), in a thread, so that bans go on meanwhile.
 """
 
 from __future__ import annotations
