@@ -79,7 +79,7 @@ def _command(namespace: Namespace, guard: Guard, over: threading.Event) -> None:
     number = 0
     while not over.wait(0.05):
         number += 1
-        guard.ask("ban", target=f"198.18.{number // 250 % 250}.{number % 250 + 1}", seconds=3600.0)
+        guard.ask("ban", target=f"198.19.{number // 250 % 250}.{number % 250 + 1}", seconds=3600.0)
     busy.join()
 
 

@@ -74,7 +74,7 @@ class Store:
         connection = sqlite3.connect(
             address, uri=True, isolation_level=None, timeout=5, cached_statements=256, check_same_thread=self.writable
         )
-        cache = 8192 if self.writable else 3072  # KiB; there are several readers in the page's process
+        cache = 8192 if self.writable else 2048  # KiB; there are several readers in the page's process
         connection.execute(f"PRAGMA cache_size = -{cache}")
         connection.execute("PRAGMA temp_store = MEMORY")
         if self.writable:
