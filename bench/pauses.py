@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench import generate, latency, web_ledger
@@ -30,6 +31,7 @@ EVERY = 0.01
 Beside = Callable[[Namespace, Guard, threading.Event], None]
 """What happens beside the bans, until the end."""
 BLOCK = 1 << 22
+"""Bytes that are written and synced at a time beside the third row."""
 STIR = 5.0
 """Seconds between what is done to the guard in the second row."""
 
@@ -95,12 +97,11 @@ def _row(
     name: str, namespace: Namespace, guard: Guard, log: latency.Log, seconds: float, beside: Beside | None = None
 ) -> Result:  # fmt: skip
     over, watch, pulse = threading.Event(), Watch(namespace), Pulse(guard)
-    stirring = threading.Thread(target=beside, args=(namespace, guard, over), daemon=True) if beside else None
+    other = ThreadPoolExecutor(1)
     pool = iter(generate.addresses(100_000, seed=len(name)))
     took: list[float] = []
     pulse.start()
-    if stirring:
-        stirring.start()
+    stirring = other.submit(beside, namespace, guard, over) if beside else None
     until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
@@ -113,9 +114,10 @@ def _row(
             time.sleep(0.1)
     finally:
         over.set()
-        if stirring:
-            stirring.join()
+        other.shutdown()
         watch.close()
+    if stirring:
+        stirring.result()  # what failed beside must not look like a row that was measured
     return {
         "tool": name, "samples": len(took), "median": statistics.median(took), "p99": percentile(took, 0.99),
         "worst": max(took), "pause": pulse.end(),
