@@ -120,6 +120,7 @@ class Store:
             yield
             self._save_counters()
             execute(QUERIES["commit"])
+            self.orders += durable
         except sqlite3.Error as error:
             self._undo()
             raise self._error(error) from error
@@ -135,7 +136,6 @@ class Store:
             raise
         finally:
             if durable:
-                self.orders += 1
                 self._known_administrators = None  # a command may have made one
 
     def _undo(self) -> None:

@@ -23,7 +23,6 @@ from ringfence.sense.logfile import Content, LogFile, Plain, Unpacked
 
 _NUMBER: Final = re.compile(r"[._-](\d{1,4})\Z")
 _ROTATED: Final = re.compile(r"[._-](?:\d{1,4}|\d{8}[\d._T-]*|\d{4}-\d{2}[\d._T-]*|\d{10}|old)\Z")
-_NO_NUMBER: Final = 1 << 16
 _COUNTED: Final = re.compile(r"\.\d{1,3}\Z")
 _DATED: Final = re.compile(r"(?:[._-](?:\d{8}[\d._T-]*|\d{4}-\d{2}[\d._T-]*)|\.\d{1,4})\Z")
 
@@ -96,8 +95,8 @@ def younger(path: str, file: LogFile, apart_from: Iterable[tuple[int, int]]) -> 
     """Copies of what the log at `path`, now `file`, was since it was begun: truncated before it was looked at."""
     # One that was last written in the very moment in which the file was begun may be what the file was before, or all
     # that it was since. Only who knows the former can tell.
-    since = (file.born, -_NO_NUMBER if file.before[1] else 0)
-    return _after(since, list(_siblings(path)), file, set(apart_from))
+    since = file.born - 1 if file.before[1] else file.born
+    return _after((since, 0), list(_siblings(path)), file, set(apart_from))
 
 
 def continues(content: Content, position: Position) -> bool:
@@ -130,7 +129,7 @@ def _after(
         size = content.size()
         file = LogFile(content, live_from=size if size is not None else 1 << 62)
         seen = content.identity in excluded or content.identity == old.content.identity
-        earlier = age[0] == oldest[0] and bool(old.before[1]) and file.begins(*old.before)
+        earlier = age[0] == old.born and bool(old.before[1]) and file.begins(*old.before)
         if seen or earlier or (old.fingerprinted and file.begins(old.fingerprint, old.fingerprinted)):
             content.close()
         else:
